@@ -1,0 +1,215 @@
+"""Record headers: who asks, for which tenant, until when, and where the reply goes.
+
+Request-reply headers have the names and encodings of Spring Kafka, so that a Java service with a
+ReplyingKafkaTemplate can call the pipeline: the correlation id is opaque bytes, the reply partition four bytes,
+big-endian. The deadline is milliseconds since the epoch in decimal digits, so that a console shows it.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from manyheads.topics.codec import CONTENT_TYPE
+from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError, WireError
+from manyheads.topics.limits import MAX_HEADER_BYTES
+from manyheads.topics.names import TenantName, tenant
+
+CORRELATION_ID = "kafka_correlationId"
+REPLY_TOPIC = "kafka_replyTopic"
+REPLY_PARTITION = "kafka_replyPartition"
+TENANT = "tenant"
+DEADLINE = "deadline"
+TRACEPARENT = "traceparent"
+CONTENT_TYPE_HEADER = "content-type"
+
+DEAD_LETTER_TOPIC = "kafka_dlt-original-topic"
+DEAD_LETTER_PARTITION = "kafka_dlt-original-partition"
+DEAD_LETTER_OFFSET = "kafka_dlt-original-offset"
+DEAD_LETTER_MESSAGE = "kafka_dlt-exception-message"
+DEAD_LETTER_CODE = "dlt-error-code"
+
+Header = tuple[str, bytes]
+Headers = tuple[Header, ...]
+
+# Kafka's own rule for a topic's name.
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_DEADLINE = re.compile(r"\d{1,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAddress:
+    """Where a reply goes, and the id by which its client knows it."""
+
+    correlation_id: bytes
+    topic: str
+    partition: int | None = None
+    """None lets the broker's clients choose; Spring sends none when one consumer has all partitions"""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The headers of a request or an embedding, checked."""
+
+    tenant: TenantName
+    reply: ReplyAddress
+    deadline_ms: int | None = None
+    """absolute, milliseconds since the epoch; None never expires"""
+    traceparent: str | None = None
+
+    def to_headers(self) -> Headers:
+        """The headers of a request or an embedding."""
+        headers: list[Header] = [
+            (CORRELATION_ID, self.reply.correlation_id),
+            (REPLY_TOPIC, self.reply.topic.encode()),
+            (TENANT, self.tenant.encode()),
+            (CONTENT_TYPE_HEADER, CONTENT_TYPE.encode()),
+        ]
+        if self.reply.partition is not None:
+            headers.append((REPLY_PARTITION, self.reply.partition.to_bytes(4, "big")))
+        if self.deadline_ms is not None:
+            headers.append((DEADLINE, str(self.deadline_ms).encode()))
+        if self.traceparent is not None:
+            headers.append((TRACEPARENT, self.traceparent.encode()))
+        return tuple(headers)
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[Header]) -> Self:
+        """The envelope of a record.
+
+        Raises:
+            WireError: missing_header or invalid_header, naming it. A traceparent that is not valid is dropped, as
+                W3C asks.
+        """
+        found = _last_of_each(headers)
+        reply = _reply_address(found)
+        return cls(
+            tenant=_tenant(found),
+            reply=reply,
+            deadline_ms=_deadline(found),
+            traceparent=_traceparent(found),
+        )
+
+    def expired(self, now_ms: int) -> bool:
+        """Whether an answer at ``now_ms`` would be worthless."""
+        return self.deadline_ms is not None and now_ms >= self.deadline_ms
+
+    def with_deadline(self, deadline_ms: int | None) -> Self:
+        """The same envelope with another deadline."""
+        return replace(self, deadline_ms=deadline_ms)
+
+
+def sender_of(headers: Iterable[Header]) -> ReplyAddress | None:
+    """Where an error could be sent for a record whose envelope or value is unusable; None if nobody can be told."""
+    try:
+        return _reply_address(_last_of_each(headers))
+    except ManyheadsError:
+        return None
+
+
+def reply_headers(address: ReplyAddress, traceparent: str | None = None) -> Headers:
+    """The headers of a reply."""
+    headers = ((CORRELATION_ID, address.correlation_id), (CONTENT_TYPE_HEADER, CONTENT_TYPE.encode()))
+    return headers if traceparent is None else (*headers, (TRACEPARENT, traceparent.encode()))
+
+
+def correlation_id_of(headers: Iterable[Header]) -> bytes | None:
+    """The correlation id of a reply, if it has one."""
+    return _last_of_each(headers).get(CORRELATION_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterReason:
+    """Why a record is on a dead-letter topic, and where it came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    code: str
+    message: str
+
+    def to_headers(self) -> Headers:
+        """The headers that are added to the record's own; numbers big-endian, as Spring Kafka writes them."""
+        return (
+            (DEAD_LETTER_TOPIC, self.topic.encode()),
+            (DEAD_LETTER_PARTITION, self.partition.to_bytes(4, "big")),
+            (DEAD_LETTER_OFFSET, self.offset.to_bytes(8, "big")),
+            (DEAD_LETTER_CODE, self.code.encode()),
+            (DEAD_LETTER_MESSAGE, self.message.encode("utf-8", "replace")),
+        )
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[Header]) -> Self:
+        """The reason on a dead letter. Raises WireError(missing_header)."""
+        found = _last_of_each(headers)
+        return cls(
+            topic=_required(found, DEAD_LETTER_TOPIC).decode("utf-8", "replace"),
+            partition=int.from_bytes(_required(found, DEAD_LETTER_PARTITION), "big"),
+            offset=int.from_bytes(_required(found, DEAD_LETTER_OFFSET), "big"),
+            code=_required(found, DEAD_LETTER_CODE).decode("utf-8", "replace"),
+            message=_required(found, DEAD_LETTER_MESSAGE).decode("utf-8", "replace"),
+        )
+
+
+def _last_of_each(headers: Iterable[Header]) -> dict[str, bytes]:
+    return {name: value for name, value in headers if value is not None}
+
+
+def _required(found: dict[str, bytes], name: str) -> bytes:
+    value = found.get(name)
+    if value is None:
+        raise WireError(ErrorCode.MISSING_HEADER, f"the record lacks the header {name}", header=name)
+    if len(value) > MAX_HEADER_BYTES:
+        raise WireError(
+            ErrorCode.INVALID_HEADER,
+            f"the header {name} has {len(value):,} bytes; at most {MAX_HEADER_BYTES:,} are read",
+            header=name,
+            bytes=len(value),
+        )
+    return value
+
+
+def _text(found: dict[str, bytes], name: str, pattern: re.Pattern[str]) -> str:
+    text = _required(found, name).decode("utf-8", "replace")
+    if not pattern.fullmatch(text):
+        raise WireError(
+            ErrorCode.INVALID_HEADER, f"the header {name} is {text!r:.60}, not {pattern.pattern}", header=name
+        )
+    return text
+
+
+def _reply_address(found: dict[str, bytes]) -> ReplyAddress:
+    correlation_id = _required(found, CORRELATION_ID)
+    if not correlation_id:
+        raise WireError(ErrorCode.INVALID_HEADER, f"the header {CORRELATION_ID} is empty", header=CORRELATION_ID)
+    topic = _text(found, REPLY_TOPIC, _TOPIC)
+    partition: int | None = None
+    if REPLY_PARTITION in found:
+        raw = found[REPLY_PARTITION]
+        if len(raw) != 4 or raw[0] & 0x80:
+            raise WireError(
+                ErrorCode.INVALID_HEADER,
+                f"the header {REPLY_PARTITION} has {len(raw)} bytes; it is a partition in four, big-endian",
+                header=REPLY_PARTITION,
+                bytes=len(raw),
+            )
+        partition = int.from_bytes(raw, "big")
+    return ReplyAddress(correlation_id, topic, partition)
+
+
+def _tenant(found: dict[str, bytes]) -> TenantName:
+    raw = _required(found, TENANT)
+    try:
+        return tenant(raw.decode("utf-8", "replace"))
+    except InvalidRequest as error:
+        raise WireError(ErrorCode.INVALID_HEADER, f"the header {TENANT}: {error.message}", header=TENANT) from None
+
+
+def _deadline(found: dict[str, bytes]) -> int | None:
+    return int(_text(found, DEADLINE, _DEADLINE)) if DEADLINE in found else None
+
+
+def _traceparent(found: dict[str, bytes]) -> str | None:
+    text = found.get(TRACEPARENT, b"").decode("ascii", "replace")
+    return text if _TRACEPARENT.fullmatch(text) else None

@@ -1,0 +1,87 @@
+"""Every metric, once: its name, type, labels and buckets. ``manyheads.infra.telemetry`` makes them real."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MetricKind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric. Counters' names end in ``_total``, times are seconds, sizes bytes, as Prometheus asks."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_STAGE = ("stage", "ring", "lane")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+RECORDS = MetricSpec(
+    "manyheads_records_total",
+    MetricKind.COUNTER,
+    "Records finished, by outcome: ok or an error code.",
+    (*_STAGE, "outcome"),
+)
+DEAD_LETTERS = MetricSpec(
+    "manyheads_dead_letters_total",
+    MetricKind.COUNTER,
+    "Records put on a dead-letter topic.",
+    (*_STAGE, "code"),
+)
+QUEUE_SECONDS = MetricSpec(
+    "manyheads_queue_seconds",
+    MetricKind.HISTOGRAM,
+    "From a record's timestamp to its compute.",
+    _STAGE,
+    _SECONDS,
+)
+COMPUTE_SECONDS = MetricSpec(
+    "manyheads_compute_seconds", MetricKind.HISTOGRAM, "Compute of one batch.", _STAGE, _SECONDS
+)
+PUBLISH_SECONDS = MetricSpec(
+    "manyheads_publish_seconds",
+    MetricKind.HISTOGRAM,
+    "From publishing to the broker's acknowledgement.",
+    _STAGE,
+    _SECONDS,
+)
+BATCH_RECORDS = MetricSpec(
+    "manyheads_batch_records",
+    MetricKind.HISTOGRAM,
+    "Records in one compute.",
+    _STAGE,
+    (1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+BATCH_TOKENS = MetricSpec(
+    "manyheads_batch_tokens",
+    MetricKind.HISTOGRAM,
+    "Tokens in one encoder run.",
+    ("ring",),
+    (8, 16, 32, 64, 128, 256, 512, 1024, 2048),
+)
+HEADS_LOADED = MetricSpec(
+    "manyheads_heads_loaded", MetricKind.GAUGE, "Heads resident in this worker.", ("ring", "cell")
+)
+HEADS_BYTES = MetricSpec("manyheads_heads_bytes", MetricKind.GAUGE, "Bytes of resident heads.", ("ring", "cell"))
+IN_FLIGHT = MetricSpec("manyheads_in_flight_records", MetricKind.GAUGE, "Records taken and not yet committed.", _STAGE)
+
+ALL_METRICS = (
+    RECORDS,
+    DEAD_LETTERS,
+    QUEUE_SECONDS,
+    COMPUTE_SECONDS,
+    PUBLISH_SECONDS,
+    BATCH_RECORDS,
+    BATCH_TOKENS,
+    HEADS_LOADED,
+    HEADS_BYTES,
+    IN_FLIGHT,
+)

@@ -1,0 +1,144 @@
+"""The names that the whole pipeline shares: rings, cells, tenants, versions, lanes and topics.
+
+A name travels in topic names, metric labels, file names and record keys, so one pattern holds for all of them:
+lower-case letters, digits and inner dashes, at most 63 characters.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, NewType
+
+from pydantic import AfterValidator
+
+from manyheads.topics.errors import ErrorCode, InvalidRequest
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62})?")
+
+
+def _checked(kind: str, text: str, pattern: re.Pattern[str]) -> str:
+    if not pattern.fullmatch(text):
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        raise InvalidRequest(
+            ErrorCode.INVALID_NAME,
+            f"{shown!r} is no {kind}: use 1 to 63 letters (lower case in names), digits and inner dashes",
+            kind=kind,
+            length=len(text),
+        )
+    return text
+
+
+RingName = NewType("RingName", str)
+CellName = NewType("CellName", str)
+TenantName = NewType("TenantName", str)
+VersionName = NewType("VersionName", str)
+SpaceName = NewType("SpaceName", str)
+
+
+def ring(text: str) -> RingName:
+    """A checked ring name, such as ``en``. Raises InvalidRequest(invalid_name)."""
+    return RingName(_checked("ring", text, _NAME))
+
+
+def cell(text: str) -> CellName:
+    """A checked cell name, such as ``c0``. Raises InvalidRequest(invalid_name)."""
+    return CellName(_checked("cell", text, _NAME))
+
+
+def tenant(text: str) -> TenantName:
+    """A checked tenant name, such as ``acme-bank``. Raises InvalidRequest(invalid_name)."""
+    return TenantName(_checked("tenant", text, _NAME))
+
+
+def version(text: str) -> VersionName:
+    """A checked version of a head or an encoder, such as ``20261121-3f9a``. Raises InvalidRequest(invalid_name)."""
+    return VersionName(_checked("version", text, _VERSION))
+
+
+def space(text: str) -> SpaceName:
+    """A checked name of an embedding space, such as ``minilm-l6-v2``. Raises InvalidRequest(invalid_name)."""
+    return SpaceName(_checked("embedding space", text, _VERSION))
+
+
+def _validator(check: object) -> AfterValidator:
+    def validate(text: str) -> str:
+        try:
+            return check(text)  # type: ignore[operator, no-any-return]
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from error  # pydantic collects ValueErrors only
+
+    return AfterValidator(validate)
+
+
+# The same names as fields of pydantic models.
+Ring = Annotated[RingName, _validator(ring)]
+Cell = Annotated[CellName, _validator(cell)]
+Tenant = Annotated[TenantName, _validator(tenant)]
+Version = Annotated[VersionName, _validator(version)]
+Space = Annotated[SpaceName, _validator(space)]
+
+
+class Lane(StrEnum):
+    """Two sets of topics, so that reprocessing never delays live traffic."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+PREFIX = "nlu"
+REPLIES_TOPIC = f"{PREFIX}.replies"
+REGISTRY_TOPIC = f"{PREFIX}.registry"
+DEAD_LETTER_SUFFIX = "-dlt"
+_LANE_SUFFIX = {Lane.INTERACTIVE: "", Lane.BATCH: ".batch"}
+
+
+def requests_topic(ring: RingName, lane: Lane = Lane.INTERACTIVE) -> str:
+    """Where producers send: ``nlu.<ring>.requests[.batch]``."""
+    return f"{PREFIX}.{ring}.requests{_LANE_SUFFIX[lane]}"
+
+
+def embeddings_topic(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE) -> str:
+    """Where the encoder stage publishes, keyed by tenant: ``nlu.<ring>.<cell>.embeddings[.batch]``."""
+    return f"{PREFIX}.{ring}.{cell}.embeddings{_LANE_SUFFIX[lane]}"
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Where what could not be processed of ``topic`` is kept, with its reason."""
+    return f"{topic}{DEAD_LETTER_SUFFIX}"
+
+
+def encoder_group(ring: RingName, lane: Lane = Lane.INTERACTIVE) -> str:
+    """The consumer group of a ring's encoder stage."""
+    return f"{PREFIX}.{ring}.encoder{_LANE_SUFFIX[lane]}"
+
+
+def head_group(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE) -> str:
+    """The consumer group of a cell's head stage."""
+    return f"{PREFIX}.{ring}.{cell}.head{_LANE_SUFFIX[lane]}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTopic:
+    """What the name of a stage's input topic says. ``cell`` is None for a requests topic."""
+
+    ring: RingName
+    cell: CellName | None
+    lane: Lane
+
+
+def parse_stage_topic(topic: str) -> StageTopic | None:
+    """The ring, cell and lane of a requests or embeddings topic; None for any other name."""
+    parts = topic.split(".")
+    lane = Lane.INTERACTIVE
+    if parts[-1] == "batch":
+        lane = Lane.BATCH
+        parts = parts[:-1]
+    match parts:
+        case [prefix, ring_part, "requests"] if prefix == PREFIX and _NAME.fullmatch(ring_part):
+            return StageTopic(RingName(ring_part), None, lane)
+        case [prefix, ring_part, cell_part, "embeddings"] if (
+            prefix == PREFIX and _NAME.fullmatch(ring_part) and _NAME.fullmatch(cell_part)
+        ):
+            return StageTopic(RingName(ring_part), CellName(cell_part), lane)
+    return None
