@@ -8,7 +8,7 @@ Who sent it, for which tenant, until when and where the reply goes stand in the 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from manyheads.topics.codec import pack, unpack
 from manyheads.topics.errors import ErrorCode, ManyheadsError, WireError, error_for
@@ -99,10 +99,26 @@ class Request(Message):
 
 
 class StageTiming(WireModel):
-    """How long one stage had a record: waiting in Kafka and in the worker, then computing."""
+    """How long one stage had a record: waiting in Kafka and in the worker, then computing.
 
-    queue_ms: Milliseconds = Field(alias="q")
-    compute_ms: Milliseconds = Field(alias="c")
+    On the wire: two whole numbers, microseconds.
+    """
+
+    queue_ms: Milliseconds
+    compute_ms: Milliseconds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_wire(cls, value: Any) -> Any:
+        match value:
+            case [int(queue_us), int(compute_us)]:
+                return {"queue_ms": queue_us / 1000, "compute_ms": compute_us / 1000}
+        return value
+
+    @model_serializer
+    def to_wire(self) -> list[int]:
+        """The two numbers on the wire."""
+        return [round(self.queue_ms * 1000), round(self.compute_ms * 1000)]
 
 
 class Truncation(WireModel):
@@ -155,7 +171,7 @@ class Embedding(Message):
             "e": self.encoder,
             "w": str(self.view),
             "x": self.tensor,
-            "t": {"q": round(self.timing.queue_ms, 3), "c": round(self.timing.compute_ms, 3)},
+            "t": self.timing.to_wire(),
         }
         if self.spans:
             fields |= {"o": self.spans, "h": self.shapes}
