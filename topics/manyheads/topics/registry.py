@@ -17,9 +17,9 @@ from manyheads.topics.views import ViewField
 class ArtifactRef(WireModel):
     """One file of the model store, by content."""
 
-    name: str = Field(pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """the file's role within its model, such as ``model.onnx``"""
-    sha256: str = Field(pattern=r"[0-9a-f]{64}")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
