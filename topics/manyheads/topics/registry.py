@@ -124,7 +124,7 @@ def placement_key(ring: RingName, tenant: TenantName) -> bytes:
     return f"placement/{ring}/{tenant}".encode()
 
 
-def decode_registry_record(key: bytes | None, value: bytes) -> RegistryRecord:
+def decode_registry_record(key: bytes | None, value: bytes | None) -> RegistryRecord:
     """The record of a key and a value.
 
     Raises:

@@ -1,0 +1,173 @@
+"""Put files into the model store and fetch them, checked."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import IO
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from manyheads.infra.store.content import Verifier, check, copy, opened, reference, replacing
+from manyheads.infra.telemetry import event
+from manyheads.topics.errors import ArtifactError, ErrorCode, InvalidSettings
+from manyheads.topics.registry import ArtifactRef
+
+_log = logging.getLogger(__name__)
+_LOCKS = 16
+
+
+class ModelStore:
+    """Files by their sha256, under ``<url>/sha256/<first two digits>/<digest>``. Thread-safe.
+
+    A store in a local folder is read in place. Any other store is copied, file by file, into a local cache, which
+    several processes may share. Either way nothing is handed out before its size and digest are checked, and a file
+    that changed since is noticed.
+    """
+
+    def __init__(self, url: str, cache_dir: Path | None = None) -> None:
+        """Open the store at ``url``: a folder, or any URL that fsspec opens, such as ``s3://models/manyheads``.
+
+        Args:
+            url: the store's place.
+            cache_dir: where files of a remote store are kept, ``~/.cache/manyheads/artifacts`` unless given. Given
+                for a local folder, it is used for that too: worth it where the folder is a slow network mount.
+
+        Raises:
+            InvalidSettings: fsspec cannot open the URL.
+        """
+        self.url = _without_secrets(url)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError, OSError) as error:
+            raise InvalidSettings(
+                ErrorCode.INVALID_SETTINGS,
+                f"the model store {self.url} cannot be opened ({error}); use a folder or a URL that fsspec opens, "
+                "and install what it needs, such as s3fs",
+                setting="store_url",
+            ) from error
+        self._local = isinstance(self._files, LocalFileSystem)
+        self._in_place = self._local and cache_dir is None
+        self._cache_dir = cache_dir or Path.home() / ".cache" / "manyheads" / "artifacts"
+        self._verifier = Verifier()
+        # A digest always has the same lock, so a file is downloaded once however many threads want it.
+        self._locks = tuple(Lock() for _ in range(_LOCKS))
+
+    def __repr__(self) -> str:
+        return f"ModelStore({self.url!r})"
+
+    def put(self, name: str, content: bytes | Path) -> ArtifactRef:
+        """Store ``content`` under its digest; storing the same again changes nothing.
+
+        Args:
+            name: the file's role within its model, such as ``model.onnx``.
+            content: the bytes, or a file that holds them.
+
+        Raises:
+            InvalidRequest: invalid_name for a name that is no file name.
+            ArtifactError: artifact_missing if ``content`` cannot be read or the store cannot be written;
+                artifact_corrupt if the file changed while it was stored.
+        """
+        try:
+            ref = reference(name, content)
+        except OSError as error:
+            raise ArtifactError(
+                ErrorCode.ARTIFACT_MISSING, f"{name} cannot be read from {content!s} ({error})", artifact=name
+            ) from error
+        try:
+            if not self._stored_locally(ref):
+                with opened(content) as source, self._writing(ref) as sink:
+                    check(copy(source, sink, ref), ref, f"{name} changed while it was stored; store it again")
+        except OSError as error:
+            raise self._missing(ref, f"cannot be written ({error}); check that the store is there") from error
+        return ref
+
+    def fetch(self, ref: ArtifactRef) -> Path:
+        """A local file with exactly the content of ``ref``. Do not write to it.
+
+        Costs one ``stat`` once the file was verified by this object and has not changed.
+
+        Raises:
+            ArtifactError: artifact_missing if the store does not have it or cannot be reached; artifact_corrupt if
+                what the store has is not what ``ref`` says.
+        """
+        with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
+            return self._fetch_in_place(ref) if self._in_place else self._fetch_cached(ref)
+
+    def _fetch_in_place(self, ref: ArtifactRef) -> Path:
+        path = Path(self._target(ref))
+        try:
+            found = self._verifier.content(path, ref)
+        except OSError as error:
+            raise self._unreadable(ref, error) from error
+        check(found, ref, f"{self._shown(ref)} is damaged; store the file again")
+        return path
+
+    def _fetch_cached(self, ref: ArtifactRef) -> Path:
+        path = self._cache_dir / "sha256" / ref.sha256[:2] / ref.sha256
+        try:
+            found = self._verifier.content(path, ref)
+        except FileNotFoundError:
+            pass
+        else:
+            if found.is_of(ref):
+                return path
+            event(_log, "artifact_cache_damaged", level=logging.WARNING, artifact=ref.name, expected=ref.sha256)
+        try:
+            with self._files.open(self._target(ref), "rb") as source, replacing(path) as sink:
+                found = copy(source, sink, ref)
+                check(found, ref, f"{self._shown(ref)} is damaged; store the file again")
+        except OSError as error:
+            raise self._unreadable(ref, error) from error
+        # Hashed once more from the disk, where it is going to be read from.
+        check(self._verifier.content(path, ref), ref, f"the copy {path} is damaged; check the disk")
+        return path
+
+    def _stored_locally(self, ref: ArtifactRef) -> bool:
+        path = Path(self._target(ref))
+        return self._local and path.exists() and self._verifier.content(path, ref).is_of(ref)
+
+    @contextmanager
+    def _writing(self, ref: ArtifactRef) -> Iterator[IO[bytes]]:
+        """A file to write that stays in the store only if the body succeeds."""
+        target = self._target(ref)
+        if self._local:
+            with replacing(Path(target)) as sink:
+                yield sink
+            return
+        self._files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        try:
+            with self._files.open(target, "wb") as sink:
+                yield sink
+        except BaseException:
+            # Most remote file systems publish what was written when the file is closed, whatever happened.
+            with suppress(OSError):
+                self._files.rm_file(target)
+            raise
+
+    def _target(self, ref: ArtifactRef) -> str:
+        return f"{self._root.rstrip('/')}/sha256/{ref.sha256[:2]}/{ref.sha256}"
+
+    def _shown(self, ref: ArtifactRef) -> str:
+        return f"{ref.name} at {self.url.rstrip('/')}/sha256/{ref.sha256[:2]}/{ref.sha256}"
+
+    def _unreadable(self, ref: ArtifactRef, error: OSError) -> ArtifactError:
+        if isinstance(error, FileNotFoundError):
+            return self._missing(ref, "is not there; store it again, or point MANYHEADS_STORE_URL to where it is")
+        return self._missing(ref, f"cannot be read ({error}); check that the store can be reached")
+
+    def _missing(self, ref: ArtifactRef, what: str) -> ArtifactError:
+        return ArtifactError(
+            ErrorCode.ARTIFACT_MISSING, f"{self._shown(ref)} {what}", url=self.url, artifact=ref.name, sha256=ref.sha256
+        )
+
+
+def _without_secrets(url: str) -> str:
+    """The URL without user name, password and query, fit for a message."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return url
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
