@@ -18,6 +18,11 @@ from manyheads.topics.names import (
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
+# The broker counts the whole record batch, headers included.
+_RECORD_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
+# A dead letter is the record and its reason: the largest record that a topic takes must fit on its dead-letter topic.
+_REASON_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -61,14 +66,10 @@ def ring_topics(
             TopicSpec(embeddings_topic(ring, cell, lane), partitions.embeddings, _records(_DAY_MS)) for cell in cells
         ]
         for spec in inputs:
-            specs += [spec, TopicSpec(dead_letter_topic(spec.name), 1, _records(7 * _DAY_MS))]
+            dead_letters = _records(7 * _DAY_MS, _RECORD_BYTES + _REASON_BYTES)
+            specs += [spec, TopicSpec(dead_letter_topic(spec.name), 1, dead_letters)]
     return tuple(specs)
 
 
-def _records(retention_ms: int) -> dict[str, str]:
-    return {
-        "cleanup.policy": "delete",
-        "retention.ms": str(retention_ms),
-        # The broker counts the whole record batch, headers included.
-        "max.message.bytes": str(MAX_MESSAGE_BYTES + 64 * 1024),
-    }
+def _records(retention_ms: int, max_bytes: int = _RECORD_BYTES) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "max.message.bytes": str(max_bytes)}

@@ -6,7 +6,7 @@ from typing import Any
 import msgpack
 
 from manyheads.topics.errors import ErrorCode, WireError
-from manyheads.topics.limits import MAX_MESSAGE_BYTES, MAX_NESTING
+from manyheads.topics.limits import MAX_ARRAY_ELEMENTS, MAX_MESSAGE_BYTES, MAX_NESTING
 from manyheads.topics.tensor import TENSOR_EXT_TYPE, Tensor
 
 CONTENT_TYPE = "application/msgpack"
@@ -41,7 +41,7 @@ def unpack(value: bytes, limit: int = MAX_MESSAGE_BYTES) -> dict[str, Any]:
 
     Raises:
         WireError: message_too_large, nesting_too_deep, tensor_too_large, or malformed_message for anything that is
-            not one whole msgpack map with text keys.
+            not one whole msgpack map.
     """
     if len(value) > limit:
         raise WireError(
@@ -59,8 +59,8 @@ def unpack(value: bytes, limit: int = MAX_MESSAGE_BYTES) -> dict[str, Any]:
             max_str_len=limit,
             max_bin_len=limit,
             max_ext_len=limit,
-            # Every element takes a byte at least, so a longer array cannot be whole.
-            max_array_len=len(value),
+            max_array_len=MAX_ARRAY_ELEMENTS,
+            # Every entry takes two bytes at least, so a longer map cannot be whole.
             max_map_len=len(value),
         )
     except WireError:

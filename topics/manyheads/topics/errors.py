@@ -77,7 +77,7 @@ class ManyheadsError(Exception):
 
     codes: ClassVar[frozenset[ErrorCode]] = frozenset()
 
-    def __init__(self, code: ErrorCode, message: str, **details: Detail) -> None:
+    def __init__(self, code: ErrorCode, message: str, /, **details: Detail) -> None:
         super().__init__(f"{message} [{code}]")
         self.code = code
         self.message = message

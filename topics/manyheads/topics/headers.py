@@ -35,7 +35,7 @@ Headers = tuple[Header, ...]
 # Kafka's own rule for a topic's name.
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_DEADLINE = re.compile(r"\d{1,15}")
+_DEADLINE = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +136,17 @@ class DeadLetterReason:
             (DEAD_LETTER_PARTITION, self.partition.to_bytes(4, "big")),
             (DEAD_LETTER_OFFSET, self.offset.to_bytes(8, "big")),
             (DEAD_LETTER_CODE, self.code.encode()),
-            (DEAD_LETTER_MESSAGE, self.message.encode("utf-8", "replace")),
+            (DEAD_LETTER_MESSAGE, _cut(self.message)),
         )
 
     @classmethod
     def from_headers(cls, headers: Iterable[Header]) -> Self:
-        """The reason on a dead letter. Raises WireError(missing_header)."""
+        """The reason on a dead letter. Raises WireError: missing_header or invalid_header, naming it."""
         found = _last_of_each(headers)
         return cls(
             topic=_required(found, DEAD_LETTER_TOPIC).decode("utf-8", "replace"),
-            partition=int.from_bytes(_required(found, DEAD_LETTER_PARTITION), "big"),
-            offset=int.from_bytes(_required(found, DEAD_LETTER_OFFSET), "big"),
+            partition=_number(found, DEAD_LETTER_PARTITION, 4),
+            offset=_number(found, DEAD_LETTER_OFFSET, 8),
             code=_required(found, DEAD_LETTER_CODE).decode("utf-8", "replace"),
             message=_required(found, DEAD_LETTER_MESSAGE).decode("utf-8", "replace"),
         )
@@ -179,22 +179,29 @@ def _text(found: dict[str, bytes], name: str, pattern: re.Pattern[str]) -> str:
     return text
 
 
+def _number(found: dict[str, bytes], name: str, length: int) -> int:
+    raw = _required(found, name)
+    if len(raw) != length or raw[0] & 0x80:
+        raise WireError(
+            ErrorCode.INVALID_HEADER,
+            f"the header {name} has {len(raw)} bytes; it is a number from 0 in {length} bytes, big-endian",
+            header=name,
+            bytes=len(raw),
+        )
+    return int.from_bytes(raw, "big")
+
+
+def _cut(text: str) -> bytes:
+    """The text as UTF-8 within the limit of a header, its last character whole."""
+    return text.encode("utf-8", "replace")[:MAX_HEADER_BYTES].decode("utf-8", "ignore").encode()
+
+
 def _reply_address(found: dict[str, bytes]) -> ReplyAddress:
     correlation_id = _required(found, CORRELATION_ID)
     if not correlation_id:
         raise WireError(ErrorCode.INVALID_HEADER, f"the header {CORRELATION_ID} is empty", header=CORRELATION_ID)
     topic = _text(found, REPLY_TOPIC, _TOPIC)
-    partition: int | None = None
-    if REPLY_PARTITION in found:
-        raw = found[REPLY_PARTITION]
-        if len(raw) != 4 or raw[0] & 0x80:
-            raise WireError(
-                ErrorCode.INVALID_HEADER,
-                f"the header {REPLY_PARTITION} has {len(raw)} bytes; it is a partition in four, big-endian",
-                header=REPLY_PARTITION,
-                bytes=len(raw),
-            )
-        partition = int.from_bytes(raw, "big")
+    partition = _number(found, REPLY_PARTITION, 4) if REPLY_PARTITION in found else None
     return ReplyAddress(correlation_id, topic, partition)
 
 

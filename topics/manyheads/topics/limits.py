@@ -19,6 +19,9 @@ MAX_TENSOR_DIMENSIONS = 4
 MAX_NESTING = 16
 """Depth of maps and arrays within one msgpack value."""
 
+MAX_ARRAY_ELEMENTS = 4_096
+"""Elements of one msgpack array: some decoders allocate what an array claims before they see any of it."""
+
 MAX_HEADER_BYTES = 1_024
 MAX_ERROR_MESSAGE_CHARACTERS = 500
 """Characters of an error's message in a reply or on a dead letter."""

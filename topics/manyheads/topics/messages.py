@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from manyheads.topics.codec import pack, unpack
-from manyheads.topics.errors import ErrorCode, ManyheadsError, WireError, error_for
+from manyheads.topics.errors import Detail, ErrorCode, ManyheadsError, WireError, error_for
 from manyheads.topics.limits import (
     MAX_ENTITIES,
     MAX_ERROR_MESSAGE_CHARACTERS,
@@ -25,7 +25,9 @@ from manyheads.topics.tensor import Tensor
 from manyheads.topics.views import ViewField
 
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
-Milliseconds = Annotated[float, Field(ge=0.0)]
+Milliseconds = Annotated[float, Field(ge=0.0, le=1e13, allow_inf_nan=False)]
+"""bounded so that it always fits the wire as microseconds"""
+Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class WireModel(BaseModel):
@@ -81,7 +83,7 @@ class Message(WireModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"])) or "message"
+            where = ".".join(map(str, first["loc"]))[:100] or "message"
             raise WireError(
                 ErrorCode.MALFORMED_MESSAGE,
                 f"{cls.__name__}: {where}: {first['msg']}",
@@ -124,9 +126,9 @@ class StageTiming(WireModel):
 class Truncation(WireModel):
     """Set when the text was longer than the encoder reads."""
 
-    tokens: int = Field(alias="t", ge=1)
+    tokens: Tokens = Field(alias="t")
     """tokens of the whole text"""
-    kept: int = Field(alias="k", ge=1)
+    kept: Tokens = Field(alias="k")
     """tokens that were encoded, special tokens included"""
 
 
@@ -234,16 +236,30 @@ class Failure(WireModel):
 
     code: str = Field(max_length=64)
     message: str = Field(max_length=MAX_ERROR_MESSAGE_CHARACTERS)
-    details: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    details: dict[str, Detail] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, error: ManyheadsError) -> Self:
-        """The failure that carries ``error``; its message cut to the limit."""
-        return cls(code=error.code, message=error.message[:MAX_ERROR_MESSAGE_CHARACTERS], details=dict(error.details))
+        """The failure that carries ``error``, whatever is in it: a sender is never left without an answer."""
+        details = {name: _fitting(value) for name, value in error.details.items() if value is not None}
+        return cls(code=error.code, message=_fitting_text(error.message), details=details)
 
     def error(self) -> ManyheadsError:
         """The exception to raise at the sender."""
         return error_for(self.code, self.message, self.details)
+
+
+def _fitting(detail: Detail) -> Detail:
+    """The detail as msgpack can carry it."""
+    if isinstance(detail, str):
+        return _fitting_text(detail)
+    if isinstance(detail, int) and not -(1 << 63) <= detail < 1 << 63:
+        return _fitting_text(hex(detail))
+    return detail
+
+
+def _fitting_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()[:MAX_ERROR_MESSAGE_CHARACTERS]
 
 
 class Reply(Message):

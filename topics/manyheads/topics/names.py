@@ -17,14 +17,16 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62})?")
 
 
+_TAKES = {
+    _NAME: "1 to 63 lower-case letters, digits and inner dashes",
+    _VERSION: "1 to 63 letters, digits, dots, dashes, underscores and plus signs, the first a letter or digit",
+}
+
+
 def _checked(kind: str, text: str, pattern: re.Pattern[str]) -> str:
-    if not pattern.fullmatch(text):
-        shown = text if len(text) <= 80 else f"{text[:77]}..."
+    if not isinstance(text, str) or not pattern.fullmatch(text):
         raise InvalidRequest(
-            ErrorCode.INVALID_NAME,
-            f"{shown!r} is no {kind}: use 1 to 63 letters (lower case in names), digits and inner dashes",
-            kind=kind,
-            length=len(text),
+            ErrorCode.INVALID_NAME, f"{text!r:.80} is no {kind} name: use {_TAKES[pattern]}", kind=kind
         )
     return text
 

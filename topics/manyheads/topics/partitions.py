@@ -44,11 +44,13 @@ def tenant_keys(tenant: TenantName, spread: int = 1) -> tuple[bytes, ...]:
     """
     if spread < 1:
         raise ValueError(f"a tenant has at least one key, not {spread}")
-    return (tenant.encode(), *(f"{tenant}#{i}".encode() for i in range(1, spread)))
+    return tuple(_nth_key(tenant, n) for n in range(spread))
 
 
 def tenant_key(tenant: TenantName, spread: int, correlation_id: bytes) -> bytes:
     """The key of one request of the tenant: the same request always gets the same key."""
-    if spread == 1:
-        return tenant.encode()
-    return tenant_keys(tenant, spread)[murmur2(correlation_id) % spread]
+    return _nth_key(tenant, murmur2(correlation_id) % spread if spread > 1 else 0)
+
+
+def _nth_key(tenant: TenantName, n: int) -> bytes:
+    return f"{tenant}#{n}".encode() if n else tenant.encode()

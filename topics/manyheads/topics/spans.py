@@ -10,6 +10,9 @@ from enum import IntFlag
 from manyheads.topics.errors import ErrorCode, WireError
 from manyheads.topics.limits import MAX_TEXT_CHARACTERS, MAX_TOKENS
 
+_MAX_NUMBER_BYTES = 4
+_MAX_PACKED_BYTES = MAX_TOKENS * 2 * _MAX_NUMBER_BYTES
+
 Span = tuple[int, int]
 """Start and end in characters of the text; the end is exclusive."""
 
@@ -49,13 +52,15 @@ def pack_spans(spans: Iterable[Span]) -> bytes:
 
 def unpack_spans(packed: bytes) -> tuple[Span, ...]:
     """The spans of :func:`pack_spans`. Raises WireError(malformed_message) for any other bytes."""
+    if len(packed) > _MAX_PACKED_BYTES:
+        raise _malformed(f"{len(packed):,} bytes of character offsets are more than {MAX_TOKENS} pairs")
     numbers: list[int] = []
     number = shift = 0
     for byte in packed:
         number |= (byte & 0x7F) << shift
         if byte & 0x80:
             shift += 7
-            if shift > 21:
+            if shift >= 7 * _MAX_NUMBER_BYTES:
                 raise _malformed("a character offset is out of range")
             continue
         numbers.append(number)

@@ -84,6 +84,8 @@ class Tensor:
             raise _malformed(f"a tensor of {len(payload)} bytes is cut within its shape", bytes=len(payload))
         shape = struct.unpack_from(f"<{dimensions}I", payload, 2)
         elements = math.prod(shape)
+        if not elements:
+            raise _malformed(f"a tensor of shape {shape} has no element")
         if elements > MAX_TENSOR_ELEMENTS:
             raise WireError(
                 ErrorCode.TENSOR_TOO_LARGE,

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from manyheads.topics.errors import ErrorCode, InvalidRequest
 
-_VIEW = re.compile(r"(pooled|words|tokens):(\d{1,3}(?:,\d{1,3})*)")
+_VIEW = re.compile(r"(pooled|words|tokens):([0-9]{1,3}(?:,[0-9]{1,3})*)")
 
 
 class Rows(StrEnum):
