@@ -73,6 +73,13 @@ HEADS_LOADED = MetricSpec(
 HEADS_BYTES = MetricSpec("manyheads_heads_bytes", MetricKind.GAUGE, "Bytes of resident heads.", ("ring", "cell"))
 IN_FLIGHT = MetricSpec("manyheads_in_flight_records", MetricKind.GAUGE, "Records taken and not yet committed.", _STAGE)
 
+REGISTRY_SKIPPED = MetricSpec(
+    "manyheads_registry_skipped_total",
+    MetricKind.COUNTER,
+    "Records on the registry topic that were none of ours, by error code.",
+    ("code",),
+)
+
 ALL_METRICS = (
     RECORDS,
     DEAD_LETTERS,
@@ -84,4 +91,5 @@ ALL_METRICS = (
     HEADS_LOADED,
     HEADS_BYTES,
     IN_FLIGHT,
+    REGISTRY_SKIPPED,
 )

@@ -12,8 +12,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from manyheads.infra.registry.connection import broker_error, broker_unreachable, topics_missing
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
-from manyheads.infra.telemetry import event
+from manyheads.infra.telemetry import NO_METRICS, Metrics, event
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError, ManyheadsError, WireError
+from manyheads.topics.metrics import REGISTRY_SKIPPED
 from manyheads.topics.names import REGISTRY_TOPIC
 from manyheads.topics.registry import RegistryRecord, decode_registry_record
 
@@ -31,13 +32,13 @@ class RegistryFollower:
     """A :class:`RegistryReader` that keeps up with the registry topic; a context manager.
 
     It reads all partitions from the beginning, outside any consumer group, and goes on through broker restarts. What
-    is no record of ours is logged with its code, counted in :attr:`skipped`, and otherwise ignored.
+    is no record of ours is logged with its code, counted, and otherwise ignored.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, metrics: Metrics = NO_METRICS) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._snapshot = RegistrySnapshot()
-        self._skipped = 0
         self._failure: ManyheadsError | None = None
         self._changed = Condition()
         self._loaded = False
@@ -89,11 +90,6 @@ class RegistryFollower:
         if self._failure is not None:
             raise self._failure
         return self._snapshot
-
-    @property
-    def skipped(self) -> int:
-        """Records seen that were none of ours."""
-        return self._skipped
 
     def wait_until(self, condition: Callable[[RegistrySnapshot], object], timeout_s: float) -> bool:
         """Wait until a snapshot meets ``condition``; False if none did within ``timeout_s``. Raises InternalError."""
@@ -170,7 +166,7 @@ class RegistryFollower:
                 record = decode_registry_record(key, value)
                 changes[record.key] = record
         except WireError as error:
-            self._skipped += 1
+            self._metrics.inc(REGISTRY_SKIPPED, {"code": error.code})
             event(
                 _log,
                 "registry_record_skipped",
