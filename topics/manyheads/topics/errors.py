@@ -8,7 +8,7 @@ The tree::
     ├── RoutingError        nobody to send this to: ring, tenant or head
     ├── ArtifactError       a model file that is missing, damaged or made for another embedding space
     ├── DeadlineExceeded    the answer would have come too late
-    ├── BrokerError         Kafka cannot be reached, or lacks our topics
+    ├── BrokerError         Kafka cannot be reached, refuses us, or lacks our topics
     ├── Overloaded          more in flight than allowed
     ├── ClientClosed        the SDK client is not open
     ├── InvalidSettings     a setting that names itself and says what it takes
@@ -58,6 +58,7 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     # the outside world
     BROKER_UNREACHABLE = "broker_unreachable"
+    ACCESS_DENIED = "access_denied"
     TOPICS_MISSING = "topics_missing"
     INVALID_SETTINGS = "invalid_settings"
     CLIENT_CLOSED = "client_closed"
@@ -142,9 +143,9 @@ class DeadlineExceeded(ManyheadsError):  # noqa: N818
 
 
 class BrokerError(ManyheadsError):
-    """Kafka cannot be reached, or does not have our topics."""
+    """Kafka cannot be reached, refuses us, or does not have our topics."""
 
-    codes = frozenset({ErrorCode.BROKER_UNREACHABLE, ErrorCode.TOPICS_MISSING})
+    codes = frozenset({ErrorCode.BROKER_UNREACHABLE, ErrorCode.ACCESS_DENIED, ErrorCode.TOPICS_MISSING})
 
 
 class Overloaded(ManyheadsError):  # noqa: N818
