@@ -1,6 +1,6 @@
 """The registry at one moment: an immutable fold of its records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, TypeVar
@@ -70,6 +70,14 @@ class RegistrySnapshot:
         found = [record for record in self._records.values() if isinstance(record, RingRecord)]
         return tuple(sorted(found, key=lambda record: record.ring))
 
+    def tenants(self, ring: RingName) -> tuple[PlacementRecord, ...]:
+        """The placements of all tenants of a ring, whatever their cell, by name."""
+        return self._of_ring(PlacementRecord, ring, lambda record: record.tenant)
+
+    def heads(self, ring: RingName) -> tuple[HeadRecord, ...]:
+        """All registered heads of a ring, by tenant and version."""
+        return self._of_ring(HeadRecord, ring, lambda record: f"{record.tenant}/{record.version}")
+
     def route(self, ring: RingName, tenant: TenantName) -> Route:
         """Where the tenant's work goes.
 
@@ -131,6 +139,10 @@ class RegistrySnapshot:
     def _find(self, kind: type[_R], key: bytes) -> _R | None:
         record = self._records.get(key)
         return record if isinstance(record, kind) else None
+
+    def _of_ring(self, kind: type[_R], ring: RingName, order: Callable[[_R], str]) -> tuple[_R, ...]:
+        found = [record for record in self._records.values() if isinstance(record, kind) and record.ring == ring]
+        return tuple(sorted(found, key=order))
 
     @cached_property
     def _placements_by_cell(self) -> dict[tuple[RingName, CellName], tuple[PlacementRecord, ...]]:
