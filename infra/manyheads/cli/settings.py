@@ -1,0 +1,19 @@
+"""Settings of a command: the environment, and what its options say over it."""
+
+from manyheads.infra.settings import KafkaSettings, load_settings
+from manyheads.infra.store import ModelStore, StoreSettings
+
+
+def kafka_settings(bootstrap_servers: str | None) -> KafkaSettings:
+    """How to reach Kafka. Raises InvalidSettings."""
+    return load_settings(KafkaSettings, **_given(bootstrap_servers=bootstrap_servers))
+
+
+def model_store(url: str | None) -> ModelStore:
+    """The model store. Raises InvalidSettings."""
+    settings = load_settings(StoreSettings, **_given(store_url=url))
+    return ModelStore(settings.store_url, settings.store_cache_dir)
+
+
+def _given(**options: str | None) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,52 @@
+"""Calm output: one line for each step that is done, with its time; a spinner meanwhile where there is a terminal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console
+from rich.text import Text
+
+_MAX_WIDTH = 100
+
+
+def console(stderr: bool = False) -> Console:
+    """A console for people, at most 100 columns wide; plain text where there is no terminal."""
+    found = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    found.width = min(found.width, _MAX_WIDTH)
+    return found
+
+
+class Step:
+    """A step that is under way; ``done`` is what its line will say."""
+
+    def __init__(self, doing: str) -> None:
+        self.done = doing
+
+
+@contextmanager
+def step(out: Console, doing: str) -> Iterator[Step]:
+    """Show ``doing`` while the body runs, then a line with :attr:`Step.done` and the seconds that it took.
+
+    A body that fails leaves no line: its error says what there is to say.
+    """
+    current = Step(doing)
+    began = perf_counter()
+    if out.is_terminal:
+        with out.status(doing, spinner_style="dim"):
+            yield current
+    else:
+        yield current
+    _print_done(out, current.done, perf_counter() - began)
+
+
+def _print_done(out: Console, done: str, seconds: float) -> None:
+    time = f"{seconds:.1f} s"
+    line = Text("  ✓ ", style="green")
+    line.append(done, style="default")
+    room = out.width - line.cell_len - len(time) - 2
+    if room < 1:
+        line.truncate(out.width - len(time) - 3, overflow="ellipsis")
+        room = 1
+    line.append(" " * room + time, style="dim")
+    out.print(line)
