@@ -10,7 +10,8 @@ FloatArray = npt.NDArray[np.float32]
 
 _STEPS = np.float32(127)
 _MIN_SCALE = np.float32(np.finfo(np.float32).tiny)
-_MAX_SCALE = np.float32(np.finfo(np.float32).max) / _STEPS
+# A step below the quotient, which rounds up: 127 steps of this scale are still finite.
+_MAX_SCALE = np.nextafter(np.finfo(np.float32).max / _STEPS, np.float32(0))
 
 
 def to_tensor(array: FloatArray, precision: Precision = Precision.INT8) -> Tensor:
@@ -37,9 +38,10 @@ def to_tensor(array: FloatArray, precision: Precision = Precision.INT8) -> Tenso
 
 def _quantised(array: FloatArray) -> Tensor:
     rows = array.reshape(-1, array.shape[-1])
-    scales = np.maximum(np.abs(rows).max(axis=1) / _STEPS, _MIN_SCALE)
-    if not np.isfinite(scales).all():
+    largest = np.abs(rows).max(axis=1)
+    if not np.isfinite(largest).all():
         raise _not_finite()
+    scales = np.clip(largest / _STEPS, _MIN_SCALE, _MAX_SCALE)
     # No clipping: a row's largest element over its scale rounds to 127, never beyond.
     steps = rows / scales[:, None]
     np.rint(steps, out=steps)
