@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from manyheads.infra.broker.guarded import Guard
 from manyheads.infra.broker.jars import class_path
 from manyheads.infra.broker.java import find_java
 from manyheads.infra.broker.node import Node, java_options, node_properties, properties_text
 from manyheads.infra.broker.ports import LOOPBACK, free_ports, is_free
 from manyheads.infra.broker.probe import Login, serving_brokers
+from manyheads.infra.process import Guard
 from manyheads.infra.settings import KafkaSettings, SaslMechanism, SecurityProtocol, load_settings
 from manyheads.topics.errors import BrokerError, ErrorCode, InvalidRequest
 

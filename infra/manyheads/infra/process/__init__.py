@@ -1,5 +1,8 @@
-"""Child processes that never outlive the one that started them: the embedded broker, the workers of a local stack."""
+"""Child processes that cannot outlive the one that started them: the embedded broker, the workers of a local stack.
 
-from manyheads.infra.process.child import ChildProcess, Command
+``guarded`` is what is used; ``guard`` is the small program behind it.
+"""
 
-__all__ = ["ChildProcess", "Command"]
+from manyheads.infra.process.guarded import Guard
+
+__all__ = ["Guard"]

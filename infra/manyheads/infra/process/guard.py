@@ -1,12 +1,14 @@
 """A small process that owns others, and a temporary folder, for a parent that may die at any moment.
 
-This file is a program: :class:`manyheads.infra.broker.guarded.Guard` runs it with ``python -I -S``, so it imports the
+This file is a program: :class:`manyheads.infra.process.Guard` runs it with ``python -I -S``, so it imports the
 standard library only. It talks in JSON, one object a line:
 
-    reads   {"run": NAME, "argv": [...], "log": PATH}     start a process, its output appended to PATH
-            {"signal": NAME, "number": 15}                signal it, if it still runs
-    writes  {"folder": PATH}                              once, first
-            {"ended": NAME, "code": N}                    for every process that ended
+    reads   {"run": NAME, "argv": [...], "log": PATH, "env": {...}}
+                                          start a process, its output appended to PATH; an env of null is ours
+            {"signal": NAME, "number": 15}
+                                          signal it, if it still runs
+    writes  {"folder": PATH}              once, first
+            {"ended": NAME, "code": N}    for every process that ended
 
 When its input ends, or its parent is gone, or it is told to terminate, it kills what still runs, deletes the temporary
 folder and exits. The input ends however the parent dies, so no process is left behind even by SIGKILL. Should the
@@ -63,10 +65,11 @@ def main(folder: Path) -> None:
 
 def _obey(order: dict[str, object]) -> None:
     match order:
-        case {"run": str(name), "argv": list(argv), "log": str(log)}:
+        case {"run": str(name), "argv": list(argv), "log": str(log), "env": env}:
+            assert env is None or isinstance(env, dict)
             with Path(log).open("ab") as output:
                 try:
-                    _running[name] = _start([str(argument) for argument in argv], output)
+                    _running[name] = _start([str(argument) for argument in argv], output, env)
                 except OSError as error:
                     output.write(f"{error}\n".encode())
                     _say({"ended": name, "code": _NOT_STARTED})
@@ -76,9 +79,10 @@ def _obey(order: dict[str, object]) -> None:
                 process.send_signal(number)
 
 
-def _start(argv: list[str], output: BinaryIO) -> subprocess.Popen[bytes]:
+def _start(argv: list[str], output: BinaryIO, env: dict[str, str] | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -118,7 +122,7 @@ def _clean_up(temporary: Path | None) -> None:
 
 if __name__ == "__main__":
     # One argument: the folder to work in, which stays; none: a temporary one, which goes.
-    temporary = None if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="manyheads-kafka-"))
+    temporary = None if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="manyheads-"))
     try:
         main(temporary or Path(sys.argv[1]))
     except (_Over, BrokenPipeError):

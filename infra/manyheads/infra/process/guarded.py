@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from manyheads.topics.errors import BrokerError, ErrorCode
+from manyheads.topics.errors import ErrorCode, InternalError
 
 _PROGRAM = Path(__file__).with_name("guard.py")
 _START_S = 30.0
@@ -44,17 +44,31 @@ class Guard:
         assert self._process.stdout is not None
         self._readable = select.poll()
         self._readable.register(self._process.stdout, select.POLLIN)
-        self.folder = Path()
+        self._folder: Path | None = None
         try:
-            self.folder = self._greeting()
+            self._folder = self._greeting()
         except BaseException:
             self.close()
             raise
 
-    def run(self, name: str, argv: Sequence[str], log: Path) -> None:
-        """Start a process; its output is appended to ``log``. A name is used again only after its process ended."""
+    @property
+    def folder(self) -> Path:
+        """Where the processes may keep their files."""
+        assert self._folder is not None  # there is no object before the greeting
+        return self._folder
+
+    def run(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        """Start a process.
+
+        Args:
+            name: what :meth:`signal` and :meth:`wait` call it; used again only after its process ended.
+            argv: the program and its arguments. One that cannot be run ends with code 127.
+            log: a file that its output is appended to.
+            env: its whole environment; None: ours, as it was when the guard started.
+        """
         self._ended.pop(name, None)
-        self._order({"run": name, "argv": list(argv), "log": str(log)})
+        environment = None if env is None else dict(env)
+        self._order({"run": name, "argv": list(argv), "log": str(log), "env": environment})
 
     def signal(self, name: str, number: int) -> None:
         """Signal a process; nothing happens if it has ended."""
@@ -82,8 +96,8 @@ class Guard:
                 self._process.kill()
                 self._process.wait()
             self._process.stdout.close()
-            if self._temporary:  # the guard did this, unless somebody killed it
-                shutil.rmtree(self.folder, ignore_errors=True)
+            if self._temporary and self._folder is not None:  # the guard did this, unless somebody killed it
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -127,9 +141,9 @@ class Guard:
         event: dict[str, object] = json.loads(line)
         return event
 
-    def _gone(self, what: str) -> BrokerError:
-        return BrokerError(
-            ErrorCode.BROKER_UNREACHABLE,
-            f"The process that guards the embedded broker {what}; was it killed? Its messages are on standard error",
+    def _gone(self, what: str) -> InternalError:
+        return InternalError(
+            ErrorCode.INTERNAL,
+            f"the process that guards our child processes {what}; was it killed? Its messages are on standard error",
             guard=self._process.pid,
         )
