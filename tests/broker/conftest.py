@@ -1,0 +1,1 @@
+"""What the broker tests share; the broker itself is in tests/conftest.py."""
