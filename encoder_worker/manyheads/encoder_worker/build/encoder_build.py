@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manyheads.encoder_worker.bert import BertWeights
-from manyheads.encoder_worker.build.graph import Arithmetic, encoder_graph
-from manyheads.encoder_worker.build.verify import Fidelity, check_fidelity
+from manyheads.encoder_worker.build.graph import Arithmetic, float32_graph
+from manyheads.encoder_worker.build.quantise import Fidelity, quantised_encoder
 from manyheads.encoder_worker.devices import GRAPH_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from manyheads.encoder_worker.graph_io import EncoderCard
+from manyheads.encoder_worker.tokenizer import TextTokenizer
 from manyheads.infra.telemetry import event
 from manyheads.topics.limits import MAX_TOKENS
 from manyheads.topics.names import RingName, SpaceName, VersionName, version
@@ -96,13 +97,13 @@ def build_encoder(
     tell = progress or (lambda _: None)
     shape = weights.shape
     card = EncoderCard(space, shape.layers, shape.width, options.max_tokens, offered_views(shape.layers))
-    tell(f"writing the {options.arithmetic} graph")
-    graph = encoder_graph(weights, card, options.arithmetic)
     fidelity = None
     if options.arithmetic is Arithmetic.INT8:
-        tell("checking it against float32")
-        reference = encoder_graph(weights, card, Arithmetic.FLOAT32)
-        fidelity = check_fidelity(graph, reference, tokenizer, card)
+        tell("quantising to int8, checked against float32")
+        graph, fidelity = quantised_encoder(weights, card, TextTokenizer.load(tokenizer, card.max_tokens))
+    else:
+        tell("writing the float32 graph")
+        graph = float32_graph(weights, card)
     tell("writing its files")
     out_dir.mkdir(parents=True, exist_ok=True)
     files = {GRAPH_FILE: out_dir / GRAPH_FILE, TOKENIZER_FILE: out_dir / TOKENIZER_FILE}

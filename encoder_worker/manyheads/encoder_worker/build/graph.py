@@ -1,6 +1,6 @@
 """Writes a BERT encoder as an ONNX graph in the flat layout, in float32 or in int8 token by token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 import numpy as np
@@ -22,17 +22,59 @@ class Arithmetic(StrEnum):
     FLOAT32 = "float32"
 
 
-def encoder_graph(weights: BertWeights, card: EncoderCard, arithmetic: Arithmetic) -> bytes:
-    """The serialised model: inputs and outputs as :mod:`manyheads.encoder_worker.graph_io` says."""
-    return _Writer(weights, card, arithmetic).write()
+def float32_graph(weights: BertWeights, card: EncoderCard, *, observed: bool = False) -> bytes:
+    """The serialised model: inputs and outputs as :mod:`manyheads.encoder_worker.graph_io` says.
+
+    ``observed`` adds an output :func:`input_of` for each product that :func:`smoothed_products` names.
+    """
+    return _Writer(weights, card, Arithmetic.FLOAT32, {}, observed).write()
+
+
+def int8_graph(weights: BertWeights, card: EncoderCard, smoothing: Mapping[str, Floats]) -> bytes:
+    """The same in int8.
+
+    Args:
+        weights: the encoder's.
+        card: goes into the metadata.
+        smoothing: by product, what each input channel [in] is divided by before it is quantised, and its weights
+            multiplied by.
+    """
+    return _Writer(weights, card, Arithmetic.INT8, smoothing, observed=False).write()
+
+
+def smoothed_products(weights: BertWeights) -> dict[str, Floats]:
+    """The products behind a layer norm, with their weights [in, out].
+
+    A few channels of a layer norm's output are far larger than the others and would take all of a row's levels.
+    """
+    products = {}
+    for layer in range(weights.shape.layers):
+        name = f"encoder.layer.{layer}"
+        products[f"{name}.qkv"] = _query_key_value(weights, name)[0]
+        products[f"{name}.in"] = weights.linear(f"{name}.intermediate.dense")[0]
+    return products
+
+
+def input_of(product: str) -> str:
+    """The output of an observed graph with what goes into ``product``, float32 [tokens, in]."""
+    return f"into.{product}"
 
 
 class _Writer:
-    def __init__(self, weights: BertWeights, card: EncoderCard, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self,
+        weights: BertWeights,
+        card: EncoderCard,
+        arithmetic: Arithmetic,
+        smoothing: Mapping[str, Floats],
+        observed: bool,
+    ) -> None:
         self._weights = weights
         self._shape = weights.shape
         self._card = card
         self._int8 = arithmetic is Arithmetic.INT8
+        self._smoothing = smoothing
+        self._observed = smoothed_products(weights).keys() if observed else frozenset()
         self._graph = GraphBuilder("encoder")
 
     def write(self) -> bytes:
@@ -73,7 +115,7 @@ class _Writer:
 
     def _layer(self, name: str, x: str, attend: Callable[[str], str]) -> str:
         graph, weights = self._graph, self._weights
-        context = attend(self._linear(x, *self._query_key_value(name), f"{name}.qkv"))
+        context = attend(self._linear(x, *_query_key_value(weights, name), f"{name}.qkv"))
         attended = self._linear(context, *weights.linear(f"{name}.attention.output.dense"), f"{name}.attention")
         x = self._norm(f"{name}.attention.output.LayerNorm", graph.add("Add", attended, x))
         weight, bias = weights.linear(f"{name}.intermediate.dense")
@@ -82,13 +124,6 @@ class _Writer:
         )
         outer = self._linear(inner, *weights.linear(f"{name}.output.dense"), f"{name}.out", _GELU_MINIMUM)
         return self._norm(f"{name}.output.LayerNorm", graph.add("Add", outer, x))
-
-    def _query_key_value(self, name: str) -> tuple[Floats, Floats]:
-        """One product instead of three; the queries already divided by the root of the head's width."""
-        parts = [self._weights.linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
-        root = np.float32(np.sqrt(self._shape.head_width))
-        parts[0] = (parts[0][0] / root, parts[0][1] / root)
-        return np.concatenate([w for w, _ in parts], axis=1), np.concatenate([b for _, b in parts])
 
     def _attention(self, qkv: str, padded: str, unpadded: str, mask: str) -> str:
         """[tokens, 3 x width] to [tokens, width]. What is behind a text's end has weight zero, exactly."""
@@ -105,6 +140,12 @@ class _Writer:
         return graph.add("Gather", rows, unpadded)
 
     def _linear(self, x: str, weight: Floats, bias: Floats | None, hint: str, lower_bound: float | None = None) -> str:
+        if hint in self._observed:
+            self._graph.output(input_of(hint), x, np.float32, ["tokens", len(weight)])
+        if hint in self._smoothing:
+            divisors = self._smoothing[hint]
+            x = self._graph.add("Mul", x, self._graph.constant(1 / divisors, f"{hint}.smoothing"))
+            weight = weight * divisors[:, None]
         if self._int8:
             return per_token_linear(self._graph, x, weight, bias, lower_bound=lower_bound, hint=hint)
         return float_linear(self._graph, x, weight, bias, hint)
@@ -123,3 +164,11 @@ class _Writer:
 
     def _sizes(self, *sizes: int) -> str:
         return self._graph.constant(np.array(sizes, np.int64), "sizes")
+
+
+def _query_key_value(weights: BertWeights, layer: str) -> tuple[Floats, Floats]:
+    """One product instead of three; the queries already divided by the root of the head's width."""
+    parts = [weights.linear(f"{layer}.attention.self.{part}") for part in ("query", "key", "value")]
+    root = np.float32(np.sqrt(weights.shape.head_width))
+    parts[0] = (parts[0][0] / root, parts[0][1] / root)
+    return np.concatenate([w for w, _ in parts], axis=1), np.concatenate([b for _, b in parts])
