@@ -4,21 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from manyheads.infra.kafka.records import Record
 from manyheads.topics.errors import ManyheadsError
-from manyheads.topics.headers import Envelope, Headers
+from manyheads.topics.headers import Envelope
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One consumed record, as it stood in its topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+__all__ = ["Answer", "Forward", "Job", "Outcome", "Record", "Stage"]
 
 
 @dataclass(frozen=True, slots=True)

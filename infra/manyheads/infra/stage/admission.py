@@ -1,0 +1,52 @@
+"""Which records are jobs: sound headers, a deadline still ahead, a sender who may be answered."""
+
+from functools import lru_cache
+
+from manyheads.infra.stage.work import Job, Record
+from manyheads.topics.errors import DeadlineExceeded, ErrorCode, WireError
+from manyheads.topics.headers import REPLY_TOPIC, Envelope, ReplyAddress, sender_of
+from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, parse_stage_topic
+
+
+def admit(record: Record, now_ms: int) -> Job:
+    """The job of a record at ``now_ms``, milliseconds since the epoch.
+
+    Raises:
+        WireError: missing_header or invalid_header.
+        DeadlineExceeded: its deadline has passed.
+    """
+    envelope = Envelope.from_headers(record.headers)
+    if not _may_be_replied_to(envelope.reply.topic):
+        raise WireError(
+            ErrorCode.INVALID_HEADER,
+            f"the header {REPLY_TOPIC} names {envelope.reply.topic}, which is the pipeline's own; name a reply topic",
+            header=REPLY_TOPIC,
+        )
+    waited_ms = max(0, now_ms - record.timestamp_ms)
+    if envelope.deadline_ms is not None and envelope.expired(now_ms):
+        late_ms = now_ms - envelope.deadline_ms
+        raise DeadlineExceeded(
+            ErrorCode.DEADLINE_EXCEEDED,
+            f"the deadline passed {late_ms:,} ms before the record's turn in {record.topic}, where it had waited "
+            f"{waited_ms:,} ms; allow more time, or add workers",
+            late_ms=late_ms,
+            waited_ms=waited_ms,
+        )
+    return Job(record, envelope, float(waited_ms))
+
+
+def reachable_sender(record: Record) -> ReplyAddress | None:
+    """Where the failure of a record is reported; None if nobody can be told."""
+    sender = sender_of(record.headers)
+    return sender if sender is not None and _may_be_replied_to(sender.topic) else None
+
+
+@lru_cache(maxsize=1024)
+def _may_be_replied_to(topic: str) -> bool:
+    # A worker may write to topics that a sender may not: it must not be made to.
+    return not (
+        topic == REGISTRY_TOPIC
+        or topic.startswith("__")
+        or topic.endswith(DEAD_LETTER_SUFFIX)
+        or parse_stage_topic(topic) is not None
+    )

@@ -1,0 +1,122 @@
+"""The batch lane: exactly once, results and offsets in one Kafka transaction."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from manyheads.infra.kafka.records import Record, TopicPartition
+from manyheads.infra.kafka.transport import Delivery, TransactionLostError, Transactions, Transport
+from manyheads.infra.stage.lane import StageLane, Surroundings
+from manyheads.infra.stage.options import LaneInput
+from manyheads.infra.stage.tickets import Publication
+
+_BROKER_S = 0.5
+"""how long one call waits for the broker: interactive records wait as long"""
+
+
+class BatchLane(StageLane):
+    """Collects the results of several turns in a transaction; one that fails is taken again."""
+
+    _publisher: Transactions
+
+    def __init__(self, lane_input: LaneInput, around: Surroundings) -> None:
+        self._begun = False
+        self._records = 0
+        """records of the open transaction"""
+        self._since = 0.0
+        """when the first of them was taken"""
+        self._ending: dict[TopicPartition, int] | None = None
+        """the offsets of the transaction while its commit is under way"""
+        self._rewind_to: dict[TopicPartition, int] = {}
+        """partitions to take again, each with where to begin should nothing be committed"""
+        super().__init__(lane_input, around)
+
+    def _open_publisher(self, transport: Transport) -> Transactions:
+        return transport.transactions(f"{self.input.group}.{self._options.instance}")
+
+    def _may_take(self) -> bool:
+        if self._ending is not None:
+            return False
+        if not self._begun:
+            self._begun = self._publisher.begin(_BROKER_S)
+        if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _BROKER_S):
+            self._rewind_to.clear()
+        return self._begun and not self._rewind_to
+
+    def _process(self, records: Sequence[Record]) -> None:
+        if self._records == 0:
+            self._since = self._clock.monotonic()
+        self._records += len(records)
+        super()._process(records)
+
+    def _learn(self, deliveries: Iterable[Delivery]) -> None:
+        now = self._clock.monotonic()
+        broken: Delivery | None = None
+        for delivery in deliveries:
+            publication = cast("Publication", delivery.token)
+            if delivery.failure is None:
+                self._core.acknowledged(publication, now)
+                self._observe(delivery)
+            else:
+                # That of an earlier transaction is of no interest any more.
+                broken = delivery if self._core.remember(publication, delivery.failure, now) else broken
+        if broken is not None:
+            self._redo(f"a publication failed: {broken.failure}")
+
+    def _commit_when_due(self) -> None:
+        if self._records == 0:
+            return
+        age = self._clock.monotonic() - self._since
+        if self._records < self._options.transaction_records and age < self._options.transaction_interval_s:
+            return
+        if not self._core.unfinished:
+            self._end()
+
+    def _settle(self, timeout_s: float) -> None:
+        deadline = self._clock.monotonic() + timeout_s
+        while self._records and self._clock.monotonic() < deadline:
+            self._learn(self._publisher.deliveries(_BROKER_S if self._core.unfinished else 0))
+            self._core.release_all()
+            if self._records and not self._core.unfinished:
+                self._end()
+        if self._records:
+            self._redo("it could not be committed in time")
+
+    def _give_up(self) -> None:
+        if self._records:
+            self._redo("the worker stops")
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        if self._records:
+            self._redo("its partitions were lost")
+        super().lost(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition], what: str) -> None:
+        super()._forget(partitions, what)
+        for partition in partitions:
+            self._rewind_to.pop(partition, None)
+
+    def _end(self) -> None:
+        if self._ending is None:
+            self._ending = self._core.to_commit()
+        try:
+            if not self._publisher.end(self._ending, self._consumer.membership(), _BROKER_S):
+                return
+        except TransactionLostError as error:
+            self._redo(str(error))
+            return
+        self._core.commit_requested(self._ending)
+        self._count_finished()
+        self._close_transaction()
+
+    def _redo(self, reason: str) -> None:
+        self._say("transaction_given_up", level=logging.WARNING, records=self._records, reason=reason)
+        self._publisher.give_up()
+        self._rewind_to |= self._core.rewind()
+        self._forget_counts()
+        self._close_transaction()
+
+    def _close_transaction(self) -> None:
+        self._begun = False
+        self._records = 0
+        self._ending = None

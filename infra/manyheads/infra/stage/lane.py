@@ -1,0 +1,230 @@
+"""One lane of a worker: consume -> compute -> publish -> commit. The two ways to commit are its subclasses."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from manyheads.infra.kafka.records import Record, TopicPartition
+from manyheads.infra.kafka.transport import Delivery, Publisher, PublishFailure, Transport
+from manyheads.infra.stage.compute import outcomes
+from manyheads.infra.stage.core import LaneCore
+from manyheads.infra.stage.options import Clock, LaneInput, StageOptions
+from manyheads.infra.stage.tickets import Publication
+from manyheads.infra.stage.work import Stage
+from manyheads.infra.telemetry import Metrics, event
+from manyheads.topics.metrics import (
+    BATCH_RECORDS,
+    COMPUTE_SECONDS,
+    DEAD_LETTERS,
+    IN_FLIGHT,
+    PUBLISH_SECONDS,
+    QUEUE_SECONDS,
+    RECORDS,
+)
+
+_log = logging.getLogger(__name__)
+
+_RETRY_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every lane of a worker shares."""
+
+    transport: Transport
+    stage: Stage
+    options: StageOptions
+    metrics: Metrics
+    clock: Clock
+
+
+class StageLane(ABC):
+    """Owns one consumer and one publisher. Driven by the worker, one step at a time, from one thread."""
+
+    def __init__(self, lane_input: LaneInput, around: Surroundings) -> None:
+        self.input = lane_input
+        self._stage = around.stage
+        self._options = around.options
+        self._metrics = around.metrics
+        self._clock = around.clock
+        self._labels = {"stage": around.stage.name, "ring": lane_input.ring, "lane": lane_input.lane.value}
+        self._core = LaneCore(around.options.halting, around.options.dead_letter_patience_s)
+        self._unprepared: set[TopicPartition] = set()
+        self._opened = self._last_turn = around.clock.monotonic()
+        self._last_retry = 0.0
+        self._closing = False
+        self._publisher = self._open_publisher(around.transport)
+        self._consumer = around.transport.consumer(
+            lane_input.group, lane_input.topic, self, prefetch_bytes=around.options.prefetch_bytes
+        )
+
+    # What the two ways to commit differ in
+
+    @abstractmethod
+    def _open_publisher(self, transport: Transport) -> Publisher: ...
+
+    @abstractmethod
+    def _may_take(self) -> bool:
+        """Whether records may be taken now."""
+
+    @abstractmethod
+    def _learn(self, deliveries: Iterable[Delivery]) -> None:
+        """These publications were acknowledged, or failed."""
+
+    @abstractmethod
+    def _commit_when_due(self) -> None:
+        """Commit if it is time for it; never waits for long."""
+
+    @abstractmethod
+    def _settle(self, timeout_s: float) -> None:
+        """Finish and commit, within the time, all that was taken; this lane's partitions are about to go."""
+
+    @abstractmethod
+    def _give_up(self) -> None:
+        """Leave uncommitted whatever is not finished and committed yet."""
+
+    # Turns
+
+    @property
+    def partitions(self) -> tuple[TopicPartition, ...]:
+        """Those that are this lane's now."""
+        return self._core.partitions
+
+    @property
+    def ready(self) -> bool:
+        """Whether it consumes from all its partitions; one that is given none for a while is a spare, and ready."""
+        if self._core.partitions:
+            return not self._unprepared
+        return self._clock.monotonic() - self._opened >= self._options.spare_after_s
+
+    @property
+    def preparing(self) -> bool:
+        """Whether partitions wait for the stage's :meth:`Stage.prepare`."""
+        return bool(self._unprepared)
+
+    def prepared(self) -> None:
+        """The stage is prepared: consume from all partitions."""
+        if self._unprepared:
+            self._consumer.resume(sorted(self._unprepared))
+            self._unprepared.clear()
+
+    def turn(self, limit: int, timeout_s: float) -> int:
+        """Take at most ``limit`` queued records and process them; how many there were.
+
+        Waits up to ``timeout_s`` while there is none. A lane with a full flight takes nothing and waits for
+        acknowledgements instead; one without a turn for too long gets a single record.
+
+        Raises:
+            ManyheadsError: the worker must stop: worker_halted, topics_missing or broker_unreachable.
+        """
+        now = self._clock.monotonic()
+        room = min(limit, self._options.max_in_flight - self._core.unfinished)
+        if room <= 0 and now - self._last_turn >= self._options.starvation_s:
+            room = 1
+        if room <= 0 or not self._may_take():
+            self._learn(self._publisher.deliveries(timeout_s))
+            return 0
+        self._last_turn = now
+        records = self._consumer.take(room, timeout_s)
+        if records:
+            self._process(records)
+        return len(records)
+
+    def tend(self) -> None:
+        """Learn what was acknowledged, commit if it is time. Called between turns, also those of other lanes.
+
+        Raises:
+            ManyheadsError: as :meth:`turn`.
+        """
+        now = self._clock.monotonic()
+        self._learn(self._publisher.deliveries(0))
+        self._core.release(now)
+        if now - self._last_retry >= _RETRY_INTERVAL_S:
+            self._last_retry = now
+            self._publish(self._core.retries())
+            self._metrics.set(IN_FLIGHT, self._labels, self._core.unfinished)
+        self._commit_when_due()
+
+    def drain(self, timeout_s: float) -> None:
+        """Finish and commit what was taken, then leave the group."""
+        try:
+            self._core.release_all()
+            self._settle(timeout_s)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the group; whatever is not committed yet is another's to process again."""
+        self._closing = True
+        self._give_up()
+        self._consumer.close()
+        self._publisher.close(self._options.revoke_timeout_s)
+
+    # Rebalances, called from within the consumer's take and close
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        self._core.assign(partitions)
+        self._unprepared.update(partitions)
+        count = self._consumer.partition_count()
+        self._stage.assigned(self.input.topic, [partition for _, partition in partitions], count)
+        self._say("partitions_assigned", partitions=sorted(number for _, number in partitions))
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        if not self._closing:  # then everything that could be is committed
+            self._settle(self._options.revoke_timeout_s)
+        self._forget(partitions, "partitions_revoked")
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        self._forget(partitions, "partitions_lost")
+
+    def _forget(self, partitions: Sequence[TopicPartition], what: str) -> None:
+        self._core.forget(partitions)
+        self._unprepared.difference_update(partitions)
+        self._stage.revoked(self.input.topic, [partition for _, partition in partitions])
+        self._say(what, partitions=sorted(number for _, number in partitions))
+
+    # Records
+
+    def _process(self, records: Sequence[Record]) -> None:
+        taken = self._core.take(records, self._clock.wall_ms())
+        self._publish(taken.publications)
+        if not taken.jobs:
+            return
+        for job in taken.jobs:
+            self._metrics.observe(QUEUE_SECONDS, self._labels, job.queue_ms / 1000)
+        self._metrics.observe(BATCH_RECORDS, self._labels, len(taken.jobs))
+        start = self._clock.monotonic()
+        for index, outcome in outcomes(self._stage, taken.jobs):
+            self._publish(self._core.settle(taken.tickets[index], outcome))
+        self._metrics.observe(COMPUTE_SECONDS, self._labels, self._clock.monotonic() - start)
+
+    def _publish(self, publications: Iterable[Publication]) -> None:
+        for publication in publications:
+            failure = self._publisher.publish(publication.outgoing, publication)
+            if failure is not None:
+                self._replace(publication, failure)
+
+    def _replace(self, publication: Publication, failure: PublishFailure) -> None:
+        purpose, topic = publication.purpose.name.lower(), publication.outgoing.topic
+        self._say("publication_failed", level=logging.WARNING, purpose=purpose, to=topic, failure=failure.value)
+        self._publish(self._core.failed(publication, failure, self._clock.monotonic()))
+
+    def _count_finished(self) -> None:
+        """Hand the counts of finished records to the metrics."""
+        for outcome, count in self._core.outcomes.items():
+            self._metrics.inc(RECORDS, {**self._labels, "outcome": outcome}, count)
+        for code, count in self._core.dead_letters.items():
+            self._metrics.inc(DEAD_LETTERS, {**self._labels, "code": code}, count)
+        self._forget_counts()
+
+    def _forget_counts(self) -> None:
+        self._core.outcomes.clear()
+        self._core.dead_letters.clear()
+
+    def _observe(self, delivery: Delivery) -> None:
+        self._metrics.observe(PUBLISH_SECONDS, self._labels, delivery.seconds)
+
+    def _say(self, name: str, *, level: int = logging.INFO, **fields: object) -> None:
+        where = {"stage": self._stage.name, "topic": self.input.topic}
+        event(_log, name, level=level, exc_info=False, **where, **fields)

@@ -1,0 +1,205 @@
+"""The worker: one stage, its lanes, one thread; interactive work first."""
+
+import logging
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import FrameType
+
+from manyheads.infra.kafka.transport import Transport
+from manyheads.infra.settings.kafka import KafkaSettings
+from manyheads.infra.stage.batch import BatchLane
+from manyheads.infra.stage.interactive import InteractiveLane
+from manyheads.infra.stage.lane import StageLane, Surroundings
+from manyheads.infra.stage.options import SYSTEM_CLOCK, Clock, LaneInput, StageOptions
+from manyheads.infra.stage.work import Stage
+from manyheads.infra.telemetry import NO_METRICS, Metrics, event
+from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
+from manyheads.topics.names import Lane, dead_letter_topic
+
+_log = logging.getLogger(__name__)
+
+
+class StageWorker:
+    """Runs a stage over its input topics until it is stopped.
+
+    Args:
+        kafka: how to reach Kafka; or a transport, such as the in-memory one, for tests.
+        stage: the compute. It is called from the thread of :meth:`run` alone.
+        inputs: one or more topics, each with its lane. Interactive ones go first.
+        options: the bounds.
+        metrics: where counts go.
+        clock: the time, for tests.
+
+    Call :meth:`run`, or, to drive it yourself, :meth:`open`, then :meth:`step` as often as you like, then
+    :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings | Transport,
+        stage: Stage,
+        inputs: Sequence[LaneInput],
+        options: StageOptions | None = None,
+        *,
+        metrics: Metrics = NO_METRICS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if not inputs:
+            raise ValueError("a worker has at least one input")
+        self._options = options or StageOptions()
+        self._stage = stage
+        self._clock = clock
+        self._metrics = metrics
+        self._transport = _transport(kafka)
+        self._inputs = sorted(inputs, key=lambda each: list(Lane).index(each.lane))
+        self._lanes: list[StageLane] = []
+        self._stopping = threading.Event()
+        self._last_prepare = float("-inf")
+        self._idle = False
+        self._ready = False
+
+    def stop(self) -> None:
+        """Make :meth:`run` finish what is in flight and return. Callable from any thread and from signal handlers."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until :meth:`stop`, then drain: finish what was taken, commit it, leave the groups.
+
+        Raises:
+            BrokerError: topics_missing or broker_unreachable.
+            InternalError: worker_halted, because nearly every record failed; their offsets are not committed.
+        """
+        self.open()
+        try:
+            while not self._stopping.is_set():
+                self.step()
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        self.close()
+
+    def open(self) -> None:
+        """Check the topics and join the groups.
+
+        Raises:
+            BrokerError: topics_missing, or broker_unreachable when there is no broker for ``start_timeout_s``.
+        """
+        self._check_topics()
+        around = Surroundings(self._transport, self._stage, self._options, self._metrics, self._clock)
+        try:
+            for each in self._inputs:
+                kind = InteractiveLane if each.lane is Lane.INTERACTIVE else BatchLane
+                self._lanes.append(kind(each, around))
+        except BaseException as error:
+            self._abandon(error)
+            raise
+
+    def step(self) -> int:
+        """One round: prepare, commit, and take what is queued; how many records were taken.
+
+        A lane takes only when the lanes before it had nothing, and the batch lane little at a time.
+        """
+        self._prepare()
+        taken = 0
+        for lane in tuple(self._lanes):
+            try:
+                lane.tend()
+                taken += self._turn(lane, taken)
+            except InternalError as error:
+                if lane.input.lane is Lane.INTERACTIVE or len(self._lanes) == 1:
+                    raise
+                self._retire(lane, error)
+        self._idle = taken == 0
+        return taken
+
+    def close(self) -> None:
+        """Drain: finish what was taken, commit it, leave the groups."""
+        event(_log, "worker_draining", stage=self._stage.name)
+        deadline = self._clock.monotonic() + self._options.drain_timeout_s
+        with ExitStack() as each:  # the last lane drains even if the first cannot
+            for lane in reversed(self._lanes):
+                each.callback(self._drain, lane, deadline)
+        self._lanes.clear()
+        event(_log, "worker_stopped", stage=self._stage.name)
+
+    def _drain(self, lane: StageLane, deadline: float) -> None:
+        lane.drain(max(0.0, deadline - self._clock.monotonic()))
+
+    def _turn(self, lane: StageLane, taken: int) -> int:
+        if taken:
+            return lane.turn(0, 0.0)
+        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._options.batch_take
+        waits = self._idle and lane is self._lanes[0]
+        return lane.turn(limit, self._options.idle_wait_s if waits else 0.0)
+
+    def _prepare(self) -> None:
+        now = self._clock.monotonic()
+        waiting = any(lane.preparing for lane in self._lanes)
+        if not waiting and now - self._last_prepare < self._options.prepare_interval_s:
+            return
+        self._last_prepare = now
+        if not self._stage.prepare(self._options.prepare_budget_s):
+            return
+        for lane in self._lanes:
+            lane.prepared()
+        if not self._ready and all(lane.ready for lane in self._lanes):
+            self._ready = True
+            partitions = {lane.input.topic: len(lane.partitions) for lane in self._lanes}
+            event(_log, "worker_ready", stage=self._stage.name, partitions=partitions)
+
+    def _retire(self, lane: StageLane, error: InternalError) -> None:
+        # A batch job full of garbage must not take live traffic down with it.
+        event(_log, "lane_halted", level=logging.ERROR, stage=self._stage.name, topic=lane.input.topic, error=error)
+        self._lanes.remove(lane)
+        lane.close()
+
+    def _abandon(self, error: BaseException) -> None:
+        event(_log, "worker_failed", level=logging.ERROR, stage=self._stage.name, error=error)
+        for lane in self._lanes:
+            try:
+                lane.close()
+            except Exception:  # the error that brought us here is the one to raise
+                event(_log, "lane_close_failed", level=logging.ERROR, exc_info=True, topic=lane.input.topic)
+        self._lanes.clear()
+
+    def _check_topics(self) -> None:
+        inputs = [each.topic for each in self._inputs]
+        needed = [*inputs, *map(dead_letter_topic, inputs)]
+        missing = self._transport.missing_topics(needed, self._options.start_timeout_s)
+        if missing:
+            raise BrokerError(
+                ErrorCode.TOPICS_MISSING,
+                f"missing topics: {', '.join(missing)}; create the ring's topics first (manyheads topics --help)",
+                topics=", ".join(missing),
+            )
+
+
+def run_until_signalled(worker: StageWorker) -> None:
+    """Run the worker until SIGTERM or SIGINT, then drain it. A second signal ends the process at once.
+
+    For a program's main thread. Raises what :meth:`StageWorker.run` raises.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        event(_log, "signal_received", signal=signal.Signals(number).name)
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
+        worker.stop()
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        worker.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _transport(kafka: KafkaSettings | Transport) -> Transport:
+    if isinstance(kafka, KafkaSettings):
+        from manyheads.infra.kafka.confluent import ConfluentTransport  # noqa: PLC0415 - not where Kafka is faked
+
+        return ConfluentTransport(kafka)
+    return kafka
