@@ -5,6 +5,7 @@ the broker's log segments hold, divided by the records.
 """
 
 import secrets
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def _log_bytes(data_dir: Path, topic: str) -> int:
     return sum(log.stat().st_size for log in logs)
 
 
-def measure(kafka: EmbeddedKafka) -> list[Sized]:
+def measure(kafka: EmbeddedKafka, data_dir: Path) -> list[Sized]:
     """The sizes of every kind of record, from the broker's own log segments."""
     messages = _messages()
     topics = {name: f"p6.{name.replace(' ', '-')}" for name in messages}
@@ -130,7 +131,7 @@ def measure(kafka: EmbeddedKafka) -> list[Sized]:
             producer.produce(topics[name], value, key, headers=list(record_headers))
             producer.poll(0)
         producer.flush()
-        sized.append(Sized(name, len(value), _log_bytes(kafka.data_dir, topics[name]) / RECORDS))
+        sized.append(Sized(name, len(value), _log_bytes(data_dir, topics[name]) / RECORDS))
     return sized
 
 
@@ -139,8 +140,8 @@ def run(arguments: list[str]) -> int:
     if arguments:
         print("p6 takes no options")
         return 2
-    with EmbeddedKafka() as kafka:
-        sized = measure(kafka)
+    with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(data_dir=Path(folder)) as kafka:
+        sized = measure(kafka, Path(folder))
     table = Table(title=f"Bytes per request, {TOKENS} tokens x {WIDTH}; each record a batch of its own (worst case)")
     for heading in ("record", "value", "on the broker's disk", "of the article's 45 KB"):
         table.add_column(heading, justify="left" if heading == "record" else "right")
