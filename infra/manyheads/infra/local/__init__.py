@@ -1,8 +1,16 @@
-"""The pipeline on this machine: an embedded Kafka, its topics, worker processes.
+"""The pipeline on this machine, for ``manyheads up``, the demo, tests and benchmarks.
 
-``stack`` has the broker and the topics, ``workers`` the processes.
+``stack`` has Kafka, its topics and the model store; ``workers`` the worker processes, with any Kafka.
 """
 
+from manyheads.infra.local.stack import LocalStack
 from manyheads.infra.local.workers import LocalWorkers, WorkerKind, WorkerSpec, encoder_worker, head_worker
 
-__all__ = ["LocalWorkers", "WorkerKind", "WorkerSpec", "encoder_worker", "head_worker"]
+__all__ = [
+    "LocalStack",
+    "LocalWorkers",
+    "WorkerKind",
+    "WorkerSpec",
+    "encoder_worker",
+    "head_worker",
+]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from manyheads.infra.process import Guard
-from manyheads.infra.settings import KafkaSettings, variable
+from manyheads.infra.settings import KafkaSettings, load_settings, variable
 from manyheads.infra.store import StoreSettings
 from manyheads.topics.errors import ErrorCode, InternalError
 from manyheads.topics.names import CellName, RingName
@@ -77,20 +77,31 @@ class LocalWorkers:
 
     Whatever happens to this Python process, they are gone after it. Ctrl-C in a terminal reaches only this process.
     Methods may be called from any thread; one waits for another.
+
+    Attributes:
+        store: where the workers find the models.
     """
 
-    def __init__(self, kafka: KafkaSettings, store: StoreSettings, logs: Path | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, store: StoreSettings | None = None, folder: Path | None = None) -> None:
         """No worker is started yet.
 
         Args:
             kafka: how the workers reach Kafka.
-            store: where they find the models.
-            logs: an existing folder for their logs; a temporary one, deleted in the end, if None.
+            store: where they find the models; ``store`` in the folder if None.
+            folder: an existing folder for their logs; a temporary one, deleted in the end, if None.
         """
-        self._environment = os.environ | environment(kafka) | environment(store)
-        self._guard = Guard(logs)
+        self._guard = Guard(folder)
+        self.store = store or load_settings(
+            StoreSettings, store_url=str(self._guard.folder / "store"), store_cache_dir=None
+        )
+        self._environment = os.environ | environment(kafka) | environment(self.store)
         self._workers: list[_Worker] = []
         self._lock = RLock()
+
+    @property
+    def folder(self) -> Path:
+        """Where the workers' logs are."""
+        return self._guard.folder
 
     def __len__(self) -> int:
         return len(self._workers)

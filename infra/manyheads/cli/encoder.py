@@ -1,0 +1,67 @@
+"""``encoder build``: an encoder for a ring."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from manyheads.cli.app import EncoderKind
+from manyheads.cli.catalogue import READ_S, read_registry
+from manyheads.cli.interrupts import Interrupts
+from manyheads.cli.provision import Registrar
+from manyheads.cli.settings import kafka_settings, model_store
+from manyheads.cli.steps import console, step
+from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_random
+from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.topics.names import cell as cell_name
+from manyheads.topics.names import ring as ring_name
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What to build, and for whom."""
+
+    kind: EncoderKind
+    out: Path | None
+    ring: str
+    cells: tuple[str, ...]
+
+
+def run_build(options: BuildOptions, bootstrap_servers: str | None, store_url: str | None) -> None:
+    """Build the encoder; write it to a folder, or make it the ring's. Raises ManyheadsError."""
+    if options.out is not None:
+        _build(options.kind, options.out)
+        return
+    ring, cells = ring_name(options.ring), tuple(map(cell_name, options.cells))
+    settings, store = kafka_settings(bootstrap_servers), model_store(store_url)
+    snapshot = read_registry(settings)  # before the work, so that a wrong address is told at once
+    with Interrupts(), TemporaryDirectory(prefix="manyheads-") as folder, RegistryWriter(settings, READ_S) as writer:
+        build = _build(options.kind, Path(folder))
+        record = Registrar(store, writer).encoder(build, ring, cells, snapshot)
+    print(f"ring {ring} is served by encoder {record.version} (restart its encoder workers)")
+
+
+def build_kind(kind: EncoderKind, folder: Path, progress: Callable[[str], None] | None = None) -> EncoderBuild:
+    """Build into ``folder``. Raises ArtifactError."""
+    match kind:
+        case EncoderKind.MINILM:
+            return build_minilm(folder, progress)
+        case EncoderKind.RANDOM:
+            return build_random(folder, progress=progress)
+
+
+def summary(build: EncoderBuild) -> str:
+    """The encoder in a line: version, shape, size, error."""
+    card = build.card
+    megabytes = sum(file.stat().st_size for file in build.files.values()) / 1e6
+    found = f"{build.version}, {card.layers} x {card.width}, {megabytes:.1f} MB"
+    if build.fidelity is None:
+        return found
+    return f"{found}, relative error {build.fidelity.worst:.3f} against float32"
+
+
+def _build(kind: EncoderKind, folder: Path) -> EncoderBuild:
+    with step(console(), f"Building {kind}") as current:
+        build = build_kind(kind, folder)
+        current.done = summary(build)
+    return build

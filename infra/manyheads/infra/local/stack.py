@@ -1,0 +1,80 @@
+"""Kafka, the pipeline's topics, a model store and worker processes, all on this machine."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from manyheads.infra.admin import TopicAdmin
+from manyheads.infra.broker import EmbeddedKafka
+from manyheads.infra.local.workers import LocalWorkers
+from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.store import ModelStore
+from manyheads.topics.catalogue import Partitions, ring_topics, shared_topics
+from manyheads.topics.names import CellName, RingName
+
+
+class LocalStack:
+    """A whole pipeline's surroundings; a context manager that stops everything in order.
+
+    ::
+
+        with LocalStack() as stack:
+            stack.create_topics(ring("en"), [cell("c0")])
+            ...  # register an encoder and heads
+            stack.workers.start(encoder_worker(ring("en")), head_worker(ring("en"), cell("c0")))
+
+    Whatever happens to this Python process, its processes are gone after it, and so are temporary folders.
+
+    Attributes:
+        kafka: the embedded broker; started on entry.
+        workers: the worker processes; none at first.
+        store: the model store, which the workers read.
+    """
+
+    kafka: EmbeddedKafka
+    workers: LocalWorkers
+    store: ModelStore
+
+    def __init__(self, folder: Path | None = None, port: int | None = None) -> None:
+        """Describe it; entering it starts it.
+
+        Args:
+            folder: keeps topics, models and logs, and has those of the last time; temporary folders if None.
+            port: Kafka's port on 127.0.0.1; a free one if None.
+        """
+        self._folder = None if folder is None else folder.resolve()
+        self._port = port
+        self._resources = ExitStack()
+
+    @property
+    def settings(self) -> KafkaSettings:
+        """How clients reach Kafka."""
+        return self.kafka.settings()
+
+    def create_topics(self, ring: RingName, cells: Iterable[CellName], partitions: Partitions = Partitions()) -> None:
+        """Create what the ring lacks. Raises BrokerError."""
+        with TopicAdmin(self.settings) as admin:
+            admin.ensure([*shared_topics(partitions), *ring_topics(ring, cells, partitions)])
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources:
+            self.kafka = resources.enter_context(EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port))
+            # The models are in the workers' folder: their guard deletes a temporary one even if we are killed.
+            self.workers = resources.enter_context(LocalWorkers(self.settings, folder=self._subfolder("workers")))
+            self.store = ModelStore(self.workers.store.store_url)
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def _subfolder(self, name: str) -> Path | None:
+        if self._folder is None:
+            return None
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
