@@ -1,5 +1,6 @@
 """A real Apache Kafka as a context manager."""
 
+import logging
 import os
 import secrets
 import signal
@@ -19,7 +20,9 @@ from manyheads.infra.broker.ports import LOOPBACK, free_ports, is_free
 from manyheads.infra.broker.probe import Login, serving_brokers
 from manyheads.infra.process import Guard
 from manyheads.infra.settings import KafkaSettings, SaslMechanism, SecurityProtocol, load_settings
-from manyheads.topics.errors import BrokerError, ErrorCode, InvalidRequest
+from manyheads.topics.errors import BrokerError, ErrorCode, InternalError, InvalidRequest
+
+_logger = logging.getLogger(__name__)
 
 CLUSTER_SIZES = (1, 3)
 _PORT_ATTEMPTS = 5
@@ -147,10 +150,12 @@ class EmbeddedKafka:
         with self._lock:
             if self._guard is None:
                 return
+            patience_s = _STOP_S if self._data_dir is None else _STOP_KEEPING_DATA_S
             try:
-                self._end(
-                    self._guard, sorted(self._running), _STOP_S if self._data_dir is None else _STOP_KEEPING_DATA_S
-                )
+                self._end(self._guard, sorted(self._running), patience_s)
+            except InternalError as error:
+                # Somebody killed the guard, and Linux the brokers with it: what was asked for is the case.
+                _logger.warning("the embedded broker was gone before it was stopped: %s", error)
             finally:
                 self._close()
 
