@@ -1,0 +1,85 @@
+"""From scores of tags to entities: the best sequence that BIO allows, and how sure each of its spans is."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from manyheads.head_worker.tags import Floats, TaggedSpan, TagSet
+
+
+class EntityDecoder:
+    """A linear-chain conditional random field at work.
+
+    Args:
+        tags: the tags.
+        starts: learned score of each tag in the first row [tags].
+        transitions: learned score of each tag after each other [from, to].
+        temperature: divides all scores before they become probabilities; over 1 makes confidences smaller.
+
+    What BIO forbids is forbidden whatever the scores say.
+    """
+
+    def __init__(self, tags: TagSet, starts: Floats, transitions: Floats, temperature: float) -> None:
+        self._starts = starts + tags.starts()
+        self._transitions = transitions + tags.transitions()
+        self._temperature = np.float32(temperature)
+        self._start_weights = np.exp(self._starts / self._temperature)
+        self._weights = np.exp(self._transitions / self._temperature)
+
+    def decode(self, scores: Floats) -> Iterator[tuple[TaggedSpan, float]]:
+        """The entities of one text, rising, each with its probability under the model.
+
+        Args:
+            scores: of each row's tags [rows, tags], finite; at least one row.
+        """
+        path = self._best_path(scores)
+        if any(path):
+            yield from self._with_probabilities(scores, path)
+
+    def _best_path(self, scores: Floats) -> list[int]:
+        """Viterbi: the tags of the highest sum."""
+        best = scores[0] + self._starts
+        origins = []
+        for row in scores[1:]:
+            candidates = best[:, None] + self._transitions
+            origin = candidates.argmax(axis=0)
+            best = candidates.max(axis=0) + row
+            origins.append(origin)
+        path = [int(best.argmax())]
+        for origin in reversed(origins):
+            path.append(int(origin[path[-1]]))
+        path.reverse()
+        return path
+
+    def _with_probabilities(self, scores: Floats, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
+        forward, backward, local = self._lattice(scores / self._temperature)
+        for span in TagSet.decode(path):
+            probability = forward[span.start, path[span.start]]
+            for row in range(span.start + 1, span.end):
+                probability *= self._weights[path[row - 1], path[row]] * local[row, path[row]]
+            if span.end < len(path):
+                # The entity ends here: all that may follow, without more of it.
+                follows = self._weights[path[span.end - 1]] * local[span.end] * backward[span.end]
+                probability *= follows.sum() - follows[TagSet.inside(span.label)]
+            yield span, float(np.clip(probability, 0.0, 1.0))
+
+    def _lattice(self, scores: Floats) -> tuple[Floats, Floats, Floats]:
+        """Forward and backward weights [rows, tags], each row scaled so that forward sums to one, and the row's own.
+
+        The probability of a tag in a row is forward x backward.
+        """
+        rows = len(scores)
+        local = np.exp(scores - scores.max(axis=1, keepdims=True))
+        forward = np.empty_like(local)
+        backward = np.empty_like(local)
+        reached = self._start_weights
+        for row in range(rows):
+            reached = reached * local[row]
+            total = reached.sum()
+            local[row] /= total
+            forward[row] = reached / total
+            reached = forward[row] @ self._weights
+        backward[-1] = 1
+        for row in range(rows - 2, -1, -1):
+            backward[row] = self._weights @ (local[row + 1] * backward[row + 1])
+        return forward, backward, local

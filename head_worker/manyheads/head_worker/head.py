@@ -1,0 +1,228 @@
+"""A loaded head: embeddings in, intents and entities out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from manyheads.head_worker.card import HeadCard, TaggerCard, corrupt
+from manyheads.head_worker.decoding import EntityDecoder
+from manyheads.head_worker.model_file import check_model
+from manyheads.head_worker.tags import Floats
+from manyheads.infra.onnx.sessions import cpu_session
+from manyheads.topics.arrays import to_array
+from manyheads.topics.errors import ArtifactError, ErrorCode, InternalError, ManyheadsError, WireError
+from manyheads.topics.limits import MAX_TOKENS
+from manyheads.topics.messages import Embedding, EntitySpan, Intent
+from manyheads.topics.names import SpaceName
+from manyheads.topics.views import Rows, View
+
+ROWS = "rows"
+"""Input, float32 [rows, width]: one text."""
+SHAPES = "shapes"
+"""Input of a head with entities, uint8 [rows]: the word shapes."""
+INTENTS = "intents"
+"""Output, float32 [1, intents]: logits."""
+TAGS = "tags"
+"""Output of a head with entities, float32 [rows, tags]: scores."""
+
+KNOWN_SHAPES = 0x1F
+"""The flags of a word shape that heads of format 1 know; a later encoder's other flags are left out."""
+
+MAX_HEAD_BYTES = 512 * 1024 * 1024
+_SHOWN_INTENTS = 3
+
+_Feeds = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadOutput:
+    """What a head says of one text."""
+
+    intents: tuple[Intent, ...]
+    """the three most likely, the most likely first; fewer if the head has fewer"""
+    entities: tuple[EntitySpan, ...]
+    """rising, never overlapping"""
+
+
+class Head:
+    """A head ready to run. Use it from one thread at a time.
+
+    Each text is a run of its own, so nobody's answer depends on who else is asking.
+
+    Attributes:
+        card: what the head says of itself.
+        size_bytes: of its file.
+    """
+
+    def __init__(self, card: HeadCard, session: onnxruntime.InferenceSession, size_bytes: int) -> None:
+        self.card = card
+        self.size_bytes = size_bytes
+        self._session = session
+        self._outputs = [INTENTS] if card.tagger is None else [INTENTS, TAGS]
+        self._decoder = None if card.tagger is None else _decoder(card.tagger)
+
+    @classmethod
+    def load(cls, source: bytes | Path) -> Self:
+        """The head of a file, or of its bytes, checked through a first run.
+
+        Raises:
+            ArtifactError: artifact_missing if the file cannot be read; artifact_corrupt, saying what is wrong.
+        """
+        model = source if isinstance(source, bytes) else _read(source)
+        check_model(model)
+        session = cpu_session(model)
+        card = HeadCard.from_metadata(session.get_modelmeta().custom_metadata_map)
+        _check_signature(session, card)
+        head = cls(card, session, len(model))
+        head._try_out()
+        return head
+
+    def reads(self, space: SpaceName, view: View) -> bool:
+        """Whether this head was trained on embeddings of ``space`` and ``view``."""
+        return (space, view) == (self.card.space, self.card.view)
+
+    def predict(self, embeddings: Sequence[Embedding]) -> Iterator[tuple[int, HeadOutput | ManyheadsError]]:
+        """Each embedding's index with what the head says of it, or with the error that it deserves."""
+        for index, embedding in enumerate(embeddings):
+            try:
+                yield index, self.answer(embedding)
+            except ManyheadsError as error:
+                yield index, error
+
+    def answer(self, embedding: Embedding) -> HeadOutput:
+        """What the head says of one text.
+
+        Raises:
+            ArtifactError: space_mismatch for an embedding of another space or view.
+            WireError: malformed_message for rows of another width, no rows, too many, values that are not finite, or
+                offsets that are not one a row.
+            InternalError: the head's graph fails on this input.
+        """
+        feeds = self._feeds(embedding)
+        spans = embedding.row_spans()
+        if self._decoder is not None and len(spans) != len(feeds[ROWS]):
+            raise _malformed(f"{len(spans)} character offsets for {len(feeds[ROWS])} rows", spans=len(spans))
+        logits, *scores = self._run(feeds)
+        if not all(np.isfinite(output).all() for output in (logits, *scores)):
+            raise _malformed("its values are too large for any embedding")
+        entities = tuple(self._entities(scores[0], spans)) if scores else ()
+        return HeadOutput(self._intents(logits[0]), entities)
+
+    def _feeds(self, embedding: Embedding) -> _Feeds:
+        if not self.reads(embedding.space, embedding.view):
+            raise ArtifactError(
+                ErrorCode.SPACE_MISMATCH,
+                f"the embedding is {embedding.view} of space {embedding.space}, and the head reads {self.card.view} of "
+                f"{self.card.space}; send the request again, and if this stays, activate a head of this space",
+                space=embedding.space,
+                view=str(embedding.view),
+                head_space=self.card.space,
+                head_view=str(self.card.view),
+            )
+        rows, width = embedding.tensor.shape
+        most = 1 if self.card.view.rows is Rows.POOLED else MAX_TOKENS
+        if width != self.card.width or not 1 <= rows <= most:
+            raise _malformed(
+                f"{rows} rows of {width} values, not 1 to {most} of {self.card.width}", rows=rows, width=width
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = to_array(embedding.tensor)
+        if not np.isfinite(array).all():
+            raise _malformed("its values are not finite")
+        feeds: _Feeds = {ROWS: array}
+        if self._decoder is not None:
+            if len(embedding.shapes) != rows:
+                raise _malformed(f"{len(embedding.shapes)} word shapes for {rows} rows", shapes=len(embedding.shapes))
+            feeds[SHAPES] = np.frombuffer(embedding.shapes, np.uint8) & np.uint8(KNOWN_SHAPES)
+        return feeds
+
+    def _run(self, feeds: _Feeds) -> list[Floats]:
+        try:
+            outputs: list[Floats] = self._session.run(self._outputs, feeds)
+        except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+            raise InternalError(
+                ErrorCode.INTERNAL,
+                f"the head's graph failed on this text ({type(error).__name__}); send it again later",
+                cause=type(error).__name__,
+            ) from error
+        return outputs
+
+    def _intents(self, logits: Floats) -> tuple[Intent, ...]:
+        scaled = (logits - logits.max()) / np.float32(self.card.intent_temperature)
+        weights = np.exp(scaled)
+        confidences = weights / weights.sum()
+        best = np.argsort(-confidences, kind="stable")[:_SHOWN_INTENTS]
+        return tuple(
+            Intent(name=self.card.intents[place], confidence=min(1.0, float(confidences[place]))) for place in best
+        )
+
+    def _entities(self, scores: Floats, spans: Sequence[tuple[int, int]]) -> Iterator[EntitySpan]:
+        assert self._decoder is not None
+        assert self.card.tagger is not None
+        for span, confidence in self._decoder.decode(scores):
+            start, end = spans[span.start][0], spans[span.end - 1][1]
+            # Rows without a character, which no encoder of ours sends, name nothing.
+            if start < end:
+                yield EntitySpan(label=self.card.tagger.labels[span.label], start=start, end=end, confidence=confidence)
+
+    def _try_out(self) -> None:
+        """One run: what the graph declares may not be what it does."""
+        rows = 1 if self.card.view.rows is Rows.POOLED else 3
+        feeds: _Feeds = {ROWS: np.ones((rows, self.card.width), np.float32)}
+        expected: list[tuple[int, int]] = [(1, len(self.card.intents))]
+        if self.card.tagger is not None:
+            feeds[SHAPES] = np.zeros(rows, np.uint8)
+            expected.append((rows, len(self.card.tagger.tags)))
+        try:
+            outputs = self._run(feeds)
+        except InternalError as error:
+            raise corrupt(f"its graph does not run ({error.details['cause']})") from error
+        for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
+            if output.shape != shape or not np.isfinite(output).all():
+                raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
+
+
+def _decoder(card: TaggerCard) -> EntityDecoder:
+    return EntityDecoder(
+        card.tags, np.array(card.starts, np.float32), np.array(card.transitions, np.float32), card.temperature
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_HEAD_BYTES:
+            raise corrupt(f"it has {size:,} bytes, over {MAX_HEAD_BYTES:,}", bytes=size)
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            ErrorCode.ARTIFACT_MISSING,
+            f"the head's file {path.name} cannot be read ({error.strerror}); publish the head again",
+            file=path.name,
+        ) from error
+
+
+def _check_signature(session: onnxruntime.InferenceSession, card: HeadCard) -> None:
+    inputs: dict[str, tuple[str, int | None]] = {ROWS: ("tensor(float)", card.width)}
+    outputs: dict[str, tuple[str, int | None]] = {INTENTS: ("tensor(float)", len(card.intents))}
+    if card.tagger is not None:
+        inputs[SHAPES] = ("tensor(uint8)", None)
+        outputs[TAGS] = ("tensor(float)", len(card.tagger.tags))
+    for what, expected, found in (
+        ("inputs", inputs, session.get_inputs()),
+        ("outputs", outputs, session.get_outputs()),
+    ):
+        declared = {each.name: (each.type, each.shape[1] if len(each.shape) == 2 else None) for each in found}
+        if declared != expected:
+            raise corrupt(f"its {what} are {declared}, and its card needs {expected}")
+
+
+def _malformed(why: str, **details: int) -> WireError:
+    return WireError(
+        ErrorCode.MALFORMED_MESSAGE, f"the embedding cannot be read: {why}; does another program write it?", **details
+    )
