@@ -5,5 +5,6 @@ builds an encoder.
 """
 
 from manyheads.encoder_worker.model import EncoderModel, EncoderOptions, TextItem
+from manyheads.encoder_worker.stage import EncoderStage
 
-__all__ = ["EncoderModel", "EncoderOptions", "TextItem"]
+__all__ = ["EncoderModel", "EncoderOptions", "EncoderStage", "TextItem"]

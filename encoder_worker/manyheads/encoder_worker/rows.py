@@ -8,7 +8,6 @@ import numpy as np
 from manyheads.encoder_worker.backend import Floats
 from manyheads.encoder_worker.tokenizer import TokenisedText
 from manyheads.topics.arrays import to_tensor
-from manyheads.topics.errors import ErrorCode, InternalError
 from manyheads.topics.messages import Truncation
 from manyheads.topics.spans import pack_spans, word_shapes
 from manyheads.topics.tensor import Precision, Tensor
@@ -48,7 +47,7 @@ def read_view(
         case Rows.POOLED:
             # Row after row, so the sum does not depend on where in a batch the text stood.
             rows = np.concatenate([layer.mean(axis=0, keepdims=True) for layer in states], axis=1)
-            return Encoded(view, _tensor(rows, precision), b"", b"", text.truncation)
+            return Encoded(view, to_tensor(rows, precision), b"", b"", text.truncation)
         case Rows.WORDS:
             words = text.words()
             spans = words.spans
@@ -56,12 +55,4 @@ def read_view(
         case Rows.TOKENS:
             spans = text.piece_spans()
             rows = np.concatenate(states, axis=1)
-    return Encoded(view, _tensor(rows, precision), pack_spans(spans), word_shapes(characters, spans), text.truncation)
-
-
-def _tensor(rows: Floats, precision: Precision) -> Tensor:
-    if not np.isfinite(rows).all():
-        raise InternalError(
-            ErrorCode.INTERNAL, "the encoder's output is not finite; report the text to who runs it", rows=len(rows)
-        )
-    return to_tensor(rows, precision)
+    return Encoded(view, to_tensor(rows, precision), pack_spans(spans), word_shapes(characters, spans), text.truncation)
