@@ -38,3 +38,15 @@ def mixed_texts(count: int, seed: int = 0) -> tuple[list[str], str]:
 def _texts(path: Path) -> list[str]:
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line)["text"] for line in lines]
+
+
+def texts_of_tokens(tokens: int, count: int) -> list[str]:
+    """``count`` texts of exactly ``tokens`` tokens, the two special ones included: words of one wordpiece each."""
+    rng = random.Random(tokens)
+    return [" ".join(rng.choices(_WORDS, k=tokens - 2)) for _ in range(count)]
+
+
+_WORDS = (
+    "please move forty euros from my current account to the savings account today and tell me when this is done "
+    "because we need it before noon or at least send a short note about what happened with our last order"
+).split()
