@@ -133,8 +133,9 @@ def test_a_claim_bounds_what_is_read(tmp_path: Path) -> None:
 
 def fetched_by_threads(stores: list[ModelStore], ref: ArtifactRef) -> Path:
     with ThreadPoolExecutor(8) as pool:
-        (path,) = set(pool.map(lambda n: stores[n % len(stores)].fetch(ref), range(32)))
-    return path
+        paths = set(pool.map(lambda n: stores[n % len(stores)].fetch(ref), range(32)))
+    assert len(paths) == 1
+    return paths.pop()
 
 
 def test_many_threads_fetch_one_file(make_store: MakeStore) -> None:

@@ -98,7 +98,8 @@ def test_fields_do_not_hide_the_lines_own() -> None:
 
 odd = st.recursive(
     st.none() | st.floats() | st.text() | st.binary() | st.integers() | st.builds(object) | st.builds(set),
-    lambda children: st.lists(children) | st.dictionaries(st.text() | st.integers() | st.binary(), children),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text() | st.integers(), children, max_size=3),
+    max_leaves=5,
 )
 
 

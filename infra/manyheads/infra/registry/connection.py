@@ -6,6 +6,9 @@ from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.errors import BrokerError, ErrorCode
 from manyheads.topics.names import REGISTRY_TOPIC
 
+RECONNECT_MAX_MS = 1_000
+"""librdkafka's default of 10 s would leave us behind long after a broker is back."""
+
 _NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from manyheads.infra.registry.connection import broker_error, broker_unreachable, topics_missing
+from manyheads.infra.registry.connection import RECONNECT_MAX_MS, broker_error, broker_unreachable, topics_missing
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.telemetry import NO_METRICS, Metrics, event
@@ -101,6 +101,7 @@ class RegistryFollower:
     def _connect(self, timeout_s: float) -> Consumer:
         config: dict[str, object] = {
             **self._settings.confluent(),
+            "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
             # librdkafka wants a group's name; without subscribe and commit none is ever joined.
             "group.id": "manyheads-registry-unused",
             "enable.auto.commit": False,

@@ -8,7 +8,7 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from manyheads.infra.registry.connection import broker_error, broker_unreachable, topics_missing
+from manyheads.infra.registry.connection import RECONNECT_MAX_MS, broker_error, broker_unreachable, topics_missing
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.names import REGISTRY_TOPIC
 from manyheads.topics.registry import RegistryRecord
@@ -37,6 +37,7 @@ class RegistryWriter:
         self._topic_seen = False
         config: dict[str, object] = {
             **settings.confluent(),
+            "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 5,
