@@ -9,9 +9,9 @@ from typing import Self
 from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.local.workers import LocalWorkers
-from manyheads.infra.settings import KafkaSettings
-from manyheads.infra.store import ModelStore
-from manyheads.topics.catalogue import Partitions, ring_topics, shared_topics
+from manyheads.infra.settings import KafkaSettings, load_settings
+from manyheads.infra.store import ModelStore, StoreSettings
+from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.names import CellName, RingName
 
 
@@ -53,16 +53,18 @@ class LocalStack:
         """How clients reach Kafka."""
         return self.kafka.settings()
 
-    def create_topics(self, ring: RingName, cells: Iterable[CellName], partitions: Partitions = Partitions()) -> None:
+    def create_topics(self, ring: RingName, cells: Iterable[CellName]) -> None:
         """Create what the ring lacks. Raises BrokerError."""
         with TopicAdmin(self.settings) as admin:
-            admin.ensure([*shared_topics(partitions), *ring_topics(ring, cells, partitions)])
+            admin.ensure([*shared_topics(), *ring_topics(ring, cells)])
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
             self.kafka = resources.enter_context(EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port))
-            # The models are in the workers' folder: their guard deletes a temporary one even if we are killed.
-            self.workers = resources.enter_context(LocalWorkers(self.settings, folder=self._subfolder("workers")))
+            # Without a folder the models are in the workers' own, which their guard deletes even if we are killed.
+            models = self._subfolder("store")
+            store = None if models is None else load_settings(StoreSettings, store_url=str(models))
+            self.workers = resources.enter_context(LocalWorkers(self.settings, store, self._subfolder("logs")))
             self.store = ModelStore(self.workers.store.store_url)
             self._resources = resources.pop_all()
         return self

@@ -167,14 +167,16 @@ class LocalWorkers:
         self.stop()
 
     def _described(self, number: int, spec: WorkerSpec) -> _Worker:
-        settings = {"ring": str(spec.ring), **spec.settings}
+        name = f"{spec.kind.replace('_', '-')}-{number}"
+        # The same instance over restarts lets the next start clear away what a killed worker left open.
+        settings = {"ring": str(spec.ring), "instance": name, **spec.settings}
         if spec.cell is not None:
             settings["cell"] = spec.cell
         return _Worker(
-            name=f"{spec.kind.replace('_', ' ')} {number}",
+            name=name.replace("-", " "),
             argv=(sys.executable, "-m", f"manyheads.{spec.kind}"),
             env=self._environment | {variable(name): value for name, value in settings.items()},
-            log=self._guard.folder / f"{spec.kind.replace('_', '-')}-{number}.log",
+            log=self._guard.folder / f"{name}.log",
         )
 
     def _run(self, numbers: Sequence[int], timeout_s: float) -> None:

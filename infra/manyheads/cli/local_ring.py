@@ -1,0 +1,118 @@
+"""A ring on a local stack, with an encoder and heads: what ``up``, the demo and the end-to-end tests run on."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from manyheads.cli.demo.scores import Scored, Scores, score
+from manyheads.cli.demo.utterances import Examples, TenantExamples
+from manyheads.cli.provision import Registrar
+from manyheads.cli.teaching import Lesson, Teacher
+from manyheads.encoder_worker.build import EncoderBuild
+from manyheads.head_worker import Head
+from manyheads.infra.local import LocalStack
+from manyheads.infra.registry import RegistrySnapshot
+from manyheads.infra.registry.follower import RegistryFollower
+from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.topics.errors import ManyheadsError
+from manyheads.topics.names import CellName, RingName, TenantName
+from manyheads.topics.registry import EncoderRecord, HeadRecord
+
+BuildEncoder = Callable[[Path], EncoderBuild]
+"""Builds an encoder into a folder."""
+
+_SEEN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A tenant whose head was trained here."""
+
+    examples: TenantExamples
+    head: HeadRecord
+    held_out: Scores
+    """in process, on the utterances that it was not trained on"""
+
+
+class LocalRing:
+    """One ring of a running :class:`LocalStack`: its topics, encoder and heads; a context manager.
+
+    Several may be open at one time, each with a ring of its own.
+    """
+
+    def __init__(self, stack: LocalStack, ring: RingName, cells: Sequence[CellName]) -> None:
+        self.stack = stack
+        self.ring = ring
+        self.cells = tuple(cells)
+        self._resources = ExitStack()
+        self._teacher: Teacher | None = None
+
+    def __enter__(self) -> Self:
+        settings = self.stack.settings
+        self.stack.create_topics(self.ring, self.cells)
+        with ExitStack() as resources:
+            self._follower = resources.enter_context(RegistryFollower(settings))
+            self.registrar = Registrar(self.stack.store, resources.enter_context(RegistryWriter(settings)))
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    @property
+    def registry(self) -> RegistrySnapshot:
+        """The registry, with everything that was written here."""
+        return self._follower.snapshot
+
+    @property
+    def encoder(self) -> EncoderRecord | None:
+        """The ring's live encoder; None before there is one."""
+        record = self.registry.ring(self.ring)
+        return None if record is None else self.registry.encoder(self.ring, record.encoder)
+
+    def install(self, build_encoder: BuildEncoder) -> EncoderBuild:
+        """Build an encoder and make it the ring's. Raises ArtifactError, BrokerError."""
+        with TemporaryDirectory(prefix="manyheads-") as folder:
+            build = build_encoder(Path(folder))
+            record = self.registrar.encoder(build, self.ring, self.cells, self.registry)
+        self._follower.wait_until(lambda found: found.encoder(self.ring, record.version) == record, _SEEN_S)
+        self._teacher = None
+        return build
+
+    def teach(self, tenant: TenantName, examples: Examples, cell: CellName | None = None) -> tuple[HeadRecord, Lesson]:
+        """Train a head with the ring's encoder, register it, and let it answer. Raises ManyheadsError."""
+        lesson = self.teacher.teach(tenant, examples)
+        head = self.registrar.head(lesson)
+        placement = self.registrar.activate(head, cell or self.cells[0], self.registry)
+        self._follower.wait_until(lambda found: found.placement(self.ring, tenant) == placement, _SEEN_S)
+        return head, lesson
+
+    def teach_and_score(self, examples: TenantExamples) -> Taught:
+        """:meth:`teach`, and score the head in process on the held-out utterances."""
+        head, lesson = self.teach(examples.tenant, examples)
+        return Taught(examples, head, self._scores(examples, lesson))
+
+    @property
+    def teacher(self) -> Teacher:
+        """Trains with the ring's live encoder, which it keeps loaded."""
+        encoder = self.encoder
+        assert encoder is not None, "install an encoder first"
+        if self._teacher is None:
+            self._teacher = Teacher.load(encoder, self.stack.store)
+        return self._teacher
+
+    def _scores(self, examples: TenantExamples, lesson: Lesson) -> Scores:
+        embeddings = self.teacher.embed(examples.held_out, lesson.view)
+        answers: list[Scored] = []
+        for index, output in Head.load(lesson.model).predict(embeddings):
+            if isinstance(output, ManyheadsError):
+                raise output
+            spans = frozenset((entity.label, entity.start, entity.end) for entity in output.entities)
+            answers.append(Scored(examples.held_out[index], output.intents[0].name, spans))
+        return score(answers)

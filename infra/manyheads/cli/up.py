@@ -1,0 +1,95 @@
+"""``up``: a local pipeline that keeps running, with its state in a folder."""
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from manyheads.cli.demo.utterances import load_tenants
+from manyheads.cli.encoder import summary
+from manyheads.cli.interrupts import Interrupts
+from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.steps import console, step
+from manyheads.encoder_worker.build import build_minilm
+from manyheads.infra.local import LocalStack, encoder_worker, head_worker
+from manyheads.topics.names import cell as cell_name
+from manyheads.topics.names import ring as ring_name
+
+RING = ring_name("en")
+CELL = cell_name("c0")
+_CHECK_EVERY_S = 1.0
+_DEFAULT_PORT = 9092
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """Where it runs, and how large."""
+
+    port: int
+    state: Path
+    head_workers: int
+
+
+def run_up(options: UpOptions) -> None:
+    """Run until Ctrl-C. Raises ManyheadsError if something cannot start or has ended by itself."""
+    out = console()
+    with Interrupts() as interrupts, ExitStack() as resources:
+        try:
+            with interrupts.unwinding():
+                stack = _start(options, out, resources)
+                _print_hints(options, stack, out)
+                while True:
+                    stack.workers.check()
+                    threading.Event().wait(_CHECK_EVERY_S)
+        finally:
+            with step(out, "Stopping everything") as current:
+                resources.close()
+                current.done = f"Stopped; {options.state} keeps topics, models and logs for the next time"
+
+
+def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack:
+    with step(out, "Starting Apache Kafka (the first time downloads it, 45 MB)") as current:
+        stack = resources.enter_context(LocalStack(options.state, options.port))
+        local = resources.enter_context(LocalRing(stack, RING, (CELL,)))
+        current.done = f"Apache Kafka at {stack.kafka.bootstrap_servers}"
+    with step(out, "Building the encoder from real weights") as current:
+        present = local.encoder
+        if present is None:
+            current.done = f"Encoder {summary(local.install(lambda folder: build_minilm(folder, current.tell)))}"
+        else:
+            current.done = f"Encoder {present.version}, built before"
+    _teach_new_tenants(local, out)
+    with step(out, "Starting the workers") as current:
+        stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * options.head_workers)
+        heads = f"{options.head_workers} head workers" if options.head_workers > 1 else "1 head worker"
+        current.done = f"1 encoder worker, {heads}; logs in {stack.workers.folder}"
+    return stack
+
+
+def _teach_new_tenants(local: LocalRing, out: Console) -> None:
+    placed = {placement.tenant for placement in local.registry.tenants(RING)}
+    new = [examples for examples in load_tenants() if examples.tenant not in placed]
+    with step(out, "Training heads") as current:
+        for number, examples in enumerate(new, start=1):
+            current.tell(f"Training heads: {examples.tenant}, {number} of {len(new)}")
+            local.teach(examples.tenant, examples)
+        before = f"{len(placed)} tenants from before" if placed else ""
+        trained = f"{len(new)} heads trained" if new else ""
+        current.done = ", ".join(filter(None, (trained, before)))
+
+
+def _print_hints(options: UpOptions, stack: LocalStack, out: Console) -> None:
+    servers = "" if options.port == _DEFAULT_PORT else f" -b {stack.kafka.bootstrap_servers}"
+    out.print()
+    out.print("  Running until Ctrl-C. In another terminal:")
+    out.print()
+    for command in (
+        f'manyheads ask{servers} acme-bank "move 40 euros to my savings"',
+        f"manyheads tenants list{servers}",
+        f"manyheads train{servers} my-shop my-shop.md",
+    ):
+        out.print(Text(f"    {command}", style="bold"))
+    out.print()
