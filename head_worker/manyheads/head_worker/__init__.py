@@ -5,5 +5,6 @@ a head; :mod:`manyheads.head_worker.building` writes one as a file.
 """
 
 from manyheads.head_worker.head import Head, HeadOutput
+from manyheads.head_worker.stage import HeadStage, HeadStageOptions
 
-__all__ = ["Head", "HeadOutput"]
+__all__ = ["Head", "HeadOutput", "HeadStage", "HeadStageOptions"]

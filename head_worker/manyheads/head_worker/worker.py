@@ -1,0 +1,82 @@
+"""The head worker's process: settings in, a stage worker on both lanes, exit code out."""
+
+import logging
+from contextlib import ExitStack
+
+from manyheads.head_worker.settings import HeadWorkerSettings
+from manyheads.head_worker.stage import HeadStage, HeadStageOptions
+from manyheads.infra.registry.follower import RegistryFollower
+from manyheads.infra.registry.snapshot import RegistrySnapshot
+from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.stage.options import LaneInput, StageOptions
+from manyheads.infra.stage.worker import StageWorker, run_until_signalled
+from manyheads.infra.store import ModelStore, StoreSettings
+from manyheads.infra.telemetry import NO_METRICS, Metrics, event, serve_metrics
+from manyheads.topics.errors import ErrorCode, RoutingError
+from manyheads.topics.names import CellName, Lane, RingName, embeddings_topic, head_group
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: HeadWorkerSettings, kafka: KafkaSettings, store: StoreSettings) -> None:
+    """Serve the cell until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        RoutingError: unknown_ring, if the ring was not registered with this cell in time.
+        InvalidSettings: the store cannot be opened, or the metrics port is taken.
+        BrokerError: Kafka cannot be reached, or lacks the cell's topics.
+        InternalError: worker_halted, because nearly every record failed.
+    """
+    with ExitStack() as open_parts:
+        metrics = NO_METRICS
+        if settings.metrics_port is not None:
+            metrics = Metrics()
+            server = open_parts.enter_context(serve_metrics(metrics, settings.metrics_port))
+            event(_log, "metrics_served", port=server.port)
+        models = ModelStore(store.store_url, store.store_cache_dir)
+        registry = RegistryFollower(kafka, metrics)
+        registry.start(settings.registry_timeout_s)
+        open_parts.callback(registry.close)
+        await_cell(registry, settings.ring, settings.cell, settings.registry_timeout_s)
+        options = HeadStageOptions(grace_s=settings.grace_s)
+        stage = HeadStage(settings.ring, settings.cell, registry, models, options, metrics=metrics)
+        inputs = lane_inputs(settings.ring, settings.cell)
+        run_until_signalled(StageWorker(kafka, stage, inputs, _stage_options(settings), metrics=metrics))
+
+
+def await_cell(registry: RegistryFollower, ring: RingName, cell: CellName, timeout_s: float) -> None:
+    """Return once the ring is registered with this cell.
+
+    Raises:
+        RoutingError: unknown_ring, if it was not within ``timeout_s``; the message says what is missing.
+    """
+
+    def known(snapshot: RegistrySnapshot) -> bool:
+        record = snapshot.ring(ring)
+        return record is not None and cell in record.cells
+
+    if registry.wait_until(known, timeout_s):
+        return
+    record = registry.snapshot.ring(ring)
+    found = f"has the cells {', '.join(record.cells)}, not {cell}" if record else "is not registered"
+    raise RoutingError(
+        ErrorCode.UNKNOWN_RING,
+        f"ring {ring} {found}, after {timeout_s:g} s; register it with this cell, or correct MANYHEADS_RING and "
+        "MANYHEADS_CELL",
+        ring=ring,
+        cell=cell,
+        waited_s=timeout_s,
+    )
+
+
+def lane_inputs(ring: RingName, cell: CellName) -> tuple[LaneInput, ...]:
+    """The embeddings topics of a cell: both lanes."""
+    return tuple(
+        LaneInput(lane, ring, embeddings_topic(ring, cell, lane), head_group(ring, cell, lane)) for lane in Lane
+    )
+
+
+def _stage_options(settings: HeadWorkerSettings) -> StageOptions:
+    if settings.instance is None:
+        return StageOptions(max_take=settings.max_take)
+    return StageOptions(max_take=settings.max_take, instance=settings.instance)
