@@ -90,7 +90,7 @@ def missing_topic(topics: Iterable[str], ring: RingName, lane: Lane) -> Manyhead
     if rings and ring not in rings:
         return RoutingError(
             ErrorCode.UNKNOWN_RING,
-            f"there is no ring {ring!r} with a {lane} lane, as {topic} does not exist; the rings are "
+            f"there is no ring {ring!r}, as the topic {topic} does not exist; the rings of this lane are "
             f"{', '.join(rings)}. To add one: `manyheads topics create --ring {ring}`",
             ring=ring,
             lane=lane.value,

@@ -131,13 +131,12 @@ class Exchange:
     async def close(self, limit: float) -> None:
         """Take no more calls, wait up to ``limit`` seconds for outcomes, give the rest ClientClosed, disconnect."""
         if self._closing is None:
+            self._state = _State.CLOSED
             self._closing = asyncio.create_task(self._close(limit))
         await asyncio.shield(self._closing)
 
     async def _close(self, limit: float) -> None:
-        was_open = self._state is _State.OPEN
-        self._state = _State.CLOSED
-        if was_open and len(self.calls):
+        if len(self.calls):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._emptied.wait()

@@ -114,6 +114,8 @@ class ReplyReader:
             self.heard = asyncio.get_running_loop().time()
             self.trouble = None
             await asyncio.sleep(0)
+        elif self._consumer._fetcher.error_future.done():  # getmany() would go on to find nothing, for ever
+            raise KafkaError("the task that fetches has ended")
 
     def _resume(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign([self._place])

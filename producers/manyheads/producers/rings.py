@@ -21,7 +21,7 @@ class RingDirectory:
         self._list_topics = list_topics
         self._lane = lane
         self._topics: frozenset[str] = frozenset()
-        self._listed: float | None = None
+        self._missed: tuple[RingName, float] | None = None
         self._lock = asyncio.Lock()
 
     def known(self, ring: RingName) -> str | None:
@@ -38,11 +38,16 @@ class RingDirectory:
             KafkaError: the broker could not be asked.
         """
         async with self._lock:
-            now = asyncio.get_running_loop().time()
-            if self._listed is None or now - self._listed > _FRESH_S:
+            if self.known(ring) is None and not self._just_missed(ring):
                 self._topics = await self._list_topics()
-                self._listed = now
+                self._missed = (ring, asyncio.get_running_loop().time())
         error = missing_topic(self._topics, ring, self._lane)
         if error is not None:
             raise error
         return requests_topic(ring, self._lane)
+
+    def _just_missed(self, ring: RingName) -> bool:
+        if self._missed is None:
+            return False
+        missed, listed = self._missed
+        return missed == ring and asyncio.get_running_loop().time() - listed < _FRESH_S

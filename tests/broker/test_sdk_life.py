@@ -1,0 +1,149 @@
+"""A client's life over a real broker: opened, closed, and mended where its Kafka clients break."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from manyheads.infra.settings import KafkaSettings
+from manyheads.producers import Answer, Client, ClientClosed, Lane
+from manyheads.topics.names import CellName, RingName, requests_topic
+from tests.broker.sdk_responder import Responder, prediction, responding
+from tests.conftest import TEST_PARTITIONS
+
+
+@pytest.fixture
+def ring(ring_with_topics: tuple[RingName, CellName]) -> RingName:
+    return ring_with_topics[0]
+
+
+@pytest.fixture
+async def responder(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Responder]:
+    async with responding(kafka_settings, ring, TEST_PARTITIONS.requests) as each:
+        yield each
+
+
+def open_sockets() -> int:
+    """Of this process."""
+    gc.collect()
+    return sum(each.is_socket() for each in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_closed_client_leaves_no_task_and_no_socket(kafka_settings: KafkaSettings, ring: RingName) -> None:
+    asyncio.get_running_loop().set_debug(True)
+    sockets, tasks = open_sockets(), asyncio.all_tasks()
+    async with (
+        responding(kafka_settings, ring, TEST_PARTITIONS.requests),
+        Client(kafka_settings, ring=ring, timeout=30.0) as client,
+    ):
+        await asyncio.gather(*(client.predict("acme-bank", f"text {i}") for i in range(100)))
+    assert asyncio.all_tasks() == tasks
+    assert open_sockets() == sockets
+
+
+async def test_closing_waits_for_answers_that_are_still_to_come(
+    kafka_settings: KafkaSettings, ring: RingName, responder: Responder
+) -> None:
+    responder.answer = lambda asked: []
+    client = await Client(kafka_settings, ring=ring, timeout=30.0).open()
+    call = asyncio.create_task(client.predict("acme-bank", "hello"))
+    (asked,) = await responder.has_seen(1)
+    closing = asyncio.create_task(client.close(timeout=30.0))
+    await asyncio.sleep(0)
+    with pytest.raises(ClientClosed):
+        await client.predict("acme-bank", "too late to begin")
+    await responder.reply(asked, prediction("hello"))
+    await closing
+    assert (await call).intent.name == "hello"
+
+
+async def test_closing_ends_what_has_no_answer_by_then(kafka_settings: KafkaSettings, ring: RingName) -> None:
+    client = await Client(kafka_settings, ring=ring, timeout=30.0).open()
+    calls = [asyncio.create_task(client.predict("acme-bank", "hello")) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.gather(client.close(timeout=0.1), client.close(), client.close())
+    for call in calls:
+        with pytest.raises(ClientClosed, match="before an answer came"):
+            await call
+    await client.close()
+
+
+async def test_leaving_by_an_exception_does_not_wait(kafka_settings: KafkaSettings, ring: RingName) -> None:
+    calls: list[asyncio.Task[Answer]] = []
+
+    async def fail_with_a_call_in_flight() -> None:
+        async with Client(kafka_settings, ring=ring, timeout=600.0) as client:
+            calls.append(asyncio.create_task(client.predict("acme-bank", "hello")))
+            await asyncio.sleep(0)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_with_a_call_in_flight()
+    with pytest.raises(ClientClosed):
+        await calls[0]
+
+
+async def test_a_lost_sequence_number_costs_no_request(
+    kafka_settings: KafkaSettings, ring: RingName, responder: Responder
+) -> None:
+    # What an idempotent producer meets when a broker has lost the end of its log: everything after it is refused.
+    async with Client(kafka_settings, ring=ring, timeout=30.0) as client:
+        await asyncio.gather(*(client.predict("acme-bank", f"before {i}") for i in range(20)))
+        producer = client._exchange._sender._producer
+        assert producer is not None
+        for partition in range(TEST_PARTITIONS.requests):
+            producer._txn_manager.increment_sequence_number(TopicPartition(requests_topic(ring), partition), 7)
+        answers = await asyncio.gather(*(client.predict("acme-bank", f"after {i}") for i in range(20)))
+        assert [answer.intent.name for answer in answers] == [f"after {i}" for i in range(20)]
+        assert client._exchange._sender._producer is not producer
+
+
+async def test_a_lost_consumer_misses_no_reply(
+    kafka_settings: KafkaSettings, ring: RingName, responder: Responder
+) -> None:
+    responder.answer = lambda asked: []
+    async with Client(kafka_settings, ring=ring, timeout=30.0) as client:
+        call = asyncio.create_task(client.predict("acme-bank", "hello"))
+        (asked,) = await responder.has_seen(1)
+        consumer = client._exchange._reader._consumer
+        assert consumer is not None
+        consumer._fetcher.error_future.cancel()
+        await responder.reply(asked, prediction("hello"))
+        assert (await call).intent.name == "hello"
+        assert client._exchange._reader._consumer is not consumer
+
+
+async def test_batch_answers_of_an_aborted_transaction_are_never_seen(
+    kafka_settings: KafkaSettings, ring: RingName
+) -> None:
+    async with (
+        responding(kafka_settings, ring, TEST_PARTITIONS.requests, Lane.BATCH) as responder,
+        AIOKafkaProducer(**kafka_settings.aiokafka(), transactional_id=f"head-{ring}") as producer,
+        Client(kafka_settings, ring=ring, lane=Lane.BATCH, timeout=30.0) as client,
+    ):
+        responder.answer = lambda asked: []
+        call = asyncio.create_task(client.predict("acme-bank", "a longer text"))
+        (asked,) = await responder.has_seen(1)
+        await producer.begin_transaction()
+        await responder.reply(asked, prediction("aborted"), producer)
+        await producer.abort_transaction()
+        async with producer.transaction():
+            await responder.reply(asked, prediction("committed"), producer)
+        assert (await call).intent.name == "committed"
+        assert client.counts.duplicate_replies == 0
+
+
+async def test_an_open_batch_transaction_delays_no_interactive_answer(
+    kafka_settings: KafkaSettings, ring: RingName, responder: Responder
+) -> None:
+    async with (
+        AIOKafkaProducer(**kafka_settings.aiokafka(), transactional_id=f"head-{ring}") as producer,
+        Client(kafka_settings, ring=ring, timeout=30.0) as client,
+    ):
+        await client.predict("acme-bank", "which partition is mine")
+        async with producer.transaction():
+            await responder.reply(responder.seen[0], prediction("an uncommitted batch reply before yours"), producer)
+            assert (await client.predict("acme-bank", "hello")).intent.name == "hello"
