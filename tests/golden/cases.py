@@ -1,0 +1,195 @@
+"""What the golden files hold: each case is one message or one set of headers, and why it is here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from manyheads.topics import names
+from manyheads.topics.arrays import to_tensor
+from manyheads.topics.errors import Detail, ErrorCode, WireError
+from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, ReplyAddress, reply_headers
+from manyheads.topics.messages import (
+    Embedding,
+    EntitySpan,
+    Failure,
+    Intent,
+    Message,
+    Prediction,
+    Reply,
+    Request,
+    StageTiming,
+    Timings,
+    Truncation,
+    Versions,
+)
+from manyheads.topics.registry import (
+    ArtifactRef,
+    EncoderRecord,
+    HeadRecord,
+    PlacementRecord,
+    RegistryRecord,
+    RingRecord,
+    WirePrecision,
+)
+from manyheads.topics.spans import pack_spans, word_shapes
+from manyheads.topics.tensor import Precision
+from manyheads.topics.views import Rows, View
+
+FOLDER = Path(__file__).parent / "v1"
+
+EN, C0, ACME = names.ring("en"), names.cell("c0"), names.tenant("acme-bank")
+SPACE, ENCODER, HEAD = names.space("minilm-l6-v2"), names.version("20261121-3f9a"), names.version("7")
+
+TEXT = "move 40 euros to my savings"
+WORDS = [(0, 4), (5, 7), (8, 13), (14, 16), (17, 19), (20, 27)]
+TIMINGS = Timings(
+    encoder=StageTiming(queue_ms=1.5, compute_ms=3.25), head=StageTiming(queue_ms=0.125, compute_ms=0.002)
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden file. ``expected`` is what decoding it must give."""
+
+    name: str
+    why: str
+    expected: object
+    encode: Callable[[], bytes]
+    decode: Callable[[bytes], object]
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.name
+
+
+def _message(name: str, why: str, message: Message) -> Case:
+    return Case(f"{name}.bin", why, message, message.to_bytes, type(message).from_bytes)
+
+
+def _headers(name: str, why: str, expected: object, headers: Headers, decode: Callable[[Headers], object]) -> Case:
+    text = "".join(f"{header}\t{value.hex()}\n" for header, value in headers)
+    return Case(f"{name}.headers", why, expected, text.encode, lambda content: decode(_parsed(content)))
+
+
+def _parsed(content: bytes) -> Headers:
+    pairs = [line.split("\t") for line in content.decode().splitlines()]
+    return tuple((name, bytes.fromhex(value)) for name, value in pairs)
+
+
+def _embedding(rows: Rows, precision: Precision) -> Embedding:
+    pooled = rows is Rows.POOLED
+    values = [[0.5, -1.25, 3.0, 0.0]] if pooled else [[0.01 * row, -1.0, row, 127.0] for row in range(len(WORDS))]
+    return Embedding(
+        space=SPACE,
+        encoder=ENCODER,
+        view=View(rows, (6,) if rows is Rows.TOKENS else (3, 4, 5, 6)),
+        tensor=to_tensor(np.array(values, np.float32), precision),
+        spans=b"" if pooled else pack_spans(WORDS),
+        shapes=b"" if pooled else word_shapes(TEXT, WORDS),
+        timing=TIMINGS.encoder,
+        truncation=Truncation(tokens=312, kept=250) if rows is Rows.TOKENS else None,
+    )
+
+
+def _prediction() -> Prediction:
+    return Prediction(
+        intents=(Intent(name="transfer", confidence=0.875), Intent(name="balance", confidence=0.0625)),
+        entities=(
+            EntitySpan(label="amount", start=5, end=13, confidence=0.75),
+            EntitySpan(label="account", start=20, end=27, confidence=1.0),
+        ),
+        versions=Versions(head=HEAD, encoder=ENCODER, space=SPACE),
+        timings=TIMINGS,
+        truncation=Truncation(tokens=312, kept=250),
+    )
+
+
+def _failure() -> Failure:
+    details: dict[str, Detail] = {"claimed": 2**128, "limit": 2**20, "share": 0.5, "whole": False, "header": "tenant"}
+    return Failure.of(WireError(ErrorCode.TENSOR_TOO_LARGE, "a tensor is too large: größer als erlaubt", **details))
+
+
+REGISTRY: dict[bytes, RegistryRecord] = {
+    b"ring/en": RingRecord(ring=EN, encoder=ENCODER, cells=(C0, names.cell("c1"))),
+    b"encoder/en/20261121-3f9a": EncoderRecord(
+        ring=EN,
+        version=ENCODER,
+        space=SPACE,
+        layers=6,
+        width=384,
+        views=(View.parse("pooled:3,4,5,6"), View.parse("words:3,4,5,6")),
+        max_tokens=250,
+        artifacts=(
+            ArtifactRef(name="model.onnx", sha256="0123456789abcdef" * 4, bytes=23_000_000),
+            ArtifactRef(name="tokenizer.json", sha256="fedcba9876543210" * 4, bytes=711_396),
+        ),
+    ),
+    b"head/en/acme-bank/7": HeadRecord(
+        ring=EN,
+        tenant=ACME,
+        version=HEAD,
+        space=SPACE,
+        view=View.parse("words:3,4,5,6"),
+        artifact=ArtifactRef(name="head.onnx", sha256="0" * 64, bytes=300_000),
+    ),
+    b"placement/en/acme-bank": PlacementRecord(
+        ring=EN, tenant=ACME, cell=C0, head=HEAD, spread=4, precision=WirePrecision.FLOAT16
+    ),
+}
+
+ENVELOPE = Envelope(
+    ACME,
+    ReplyAddress(bytes(range(16)), "nlu.replies", 3),
+    1_795_000_000_000,
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+)
+BARE_ENVELOPE = Envelope(ACME, ReplyAddress(b"\xff", "java.replies"))
+REASON = DeadLetterReason("nlu.en.requests", 5, 2**33, "text_empty", "the text is empty: größer als nichts")
+
+CASES: tuple[Case, ...] = (
+    _message("request", "an ordinary text", Request(text=TEXT)),
+    _message("request-unicode", "characters of 2, 3 and 4 bytes, and white space", Request(text="né 語 😀\tx\n")),
+    *(
+        _message(
+            f"embedding-{rows}-{precision.label}",
+            f"the {rows} view as {precision.label}" + (", of a text that was cut" if rows is Rows.TOKENS else ""),
+            _embedding(rows, precision),
+        )
+        for rows in Rows
+        for precision in Precision
+    ),
+    _message("reply-prediction", "two intents, two entities, of a text that was cut", Reply(prediction=_prediction())),
+    _message(
+        "reply-prediction-least",
+        "as little as a prediction can have",
+        Reply(prediction=_prediction().model_copy(update={"entities": (), "truncation": None})),
+    ),
+    _message("reply-failure", "details of every type, a number beyond 64 bits among them", Reply(failure=_failure())),
+    *(
+        _message(f"registry-{record.kind}", f"the record under the key {key.decode()}", record)
+        for key, record in REGISTRY.items()
+    ),
+    _message(
+        "registry-placement-inactive",
+        "a tenant without an active head, everything else by default",
+        PlacementRecord(ring=EN, tenant=ACME, cell=C0),
+    ),
+    _headers("envelope", "everything that a request can say", ENVELOPE, ENVELOPE.to_headers(), Envelope.from_headers),
+    _headers(
+        "envelope-least",
+        "as a Java service with a ReplyingKafkaTemplate may send it: no partition, no deadline, no trace",
+        BARE_ENVELOPE,
+        BARE_ENVELOPE.to_headers(),
+        Envelope.from_headers,
+    ),
+    _headers(
+        "reply",
+        "a reply's id, content type and trace",
+        reply_headers(ENVELOPE.reply, ENVELOPE.traceparent),
+        reply_headers(ENVELOPE.reply, ENVELOPE.traceparent),
+        tuple,
+    ),
+    _headers("dead-letter", "why, and from where", REASON, REASON.to_headers(), DeadLetterReason.from_headers),
+)
