@@ -1,5 +1,6 @@
 """Listing, creating and changing topics, with kafka-python's admin client."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -241,9 +242,13 @@ class TopicAdmin:
 
 
 class _AdminClient(KafkaAdminClient):  # type: ignore[misc]
-    """kafka-python's client, which leaves its I/O thread running when it cannot connect."""
+    """kafka-python's client, kept from logging passwords and from leaving a thread behind when it cannot connect."""
 
     def __init__(self, **config: object) -> None:
+        if "sasl_plain_password" in config:
+            # At DEBUG these two write every request to the log, and so the one that holds the password.
+            for logger in ("kafka.net.connection", "kafka.protocol.parser"):
+                logging.getLogger(logger).setLevel(logging.INFO)
         try:
             super().__init__(**config)
         except BaseException:
