@@ -135,7 +135,8 @@ def fetched_by_threads(stores: list[ModelStore], ref: ArtifactRef) -> Path:
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(lambda n: stores[n % len(stores)].fetch(ref), range(32)))
     assert len(paths) == 1
-    return paths.pop()
+    path: Path = paths.pop()
+    return path
 
 
 def test_many_threads_fetch_one_file(make_store: MakeStore) -> None:
