@@ -11,7 +11,7 @@ from typing import Self
 
 from manyheads.cli.demo.utterances import Examples, LabelledText
 from manyheads.encoder_worker import EncoderModel
-from manyheads.head_worker.training import LabelledEmbedding, fit_head
+from manyheads.head_worker.training import EntityExample, LabelledEmbedding, fit_head
 from manyheads.infra.store import ModelStore
 from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError
 from manyheads.topics.messages import Embedding
@@ -53,11 +53,8 @@ class Teacher:
         """
         record = self.encoder.record
         view = view_for(examples, record)
-        labelled = [
-            LabelledEmbedding(embedding, example.intent, example.entities)
-            for embedding, example in zip(self.embed(examples.train, view), examples.train, strict=True)
-        ]
-        model = fit_head(labelled).model
+        embeddings = self.embed(examples.train, view)
+        model = fit_head([_labelled(*pair) for pair in zip(embeddings, examples.train, strict=True)]).model
         name = version(f"{datetime.now(UTC):%Y%m%d}-{sha256(model).hexdigest()[:6]}")
         return Lesson(record, tenant, name, view, model)
 
@@ -69,6 +66,11 @@ class Teacher:
                 raise outcome
             found[index] = outcome
         return [found[index] for index in range(len(examples))]
+
+
+def _labelled(embedding: Embedding, example: LabelledText) -> LabelledEmbedding:
+    entities = tuple(EntityExample(entity.label, entity.start, entity.end) for entity in example.entities)
+    return LabelledEmbedding(embedding, example.intent, entities)
 
 
 def view_for(examples: Examples, encoder: EncoderRecord) -> View:
