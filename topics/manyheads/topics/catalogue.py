@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from manyheads.topics.limits import MAX_MESSAGE_BYTES
+from manyheads.topics.limits import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES
 from manyheads.topics.names import (
     REGISTRY_TOPIC,
     REPLIES_TOPIC,
@@ -17,11 +17,6 @@ from manyheads.topics.names import (
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
-
-# The broker counts the whole record batch, headers included.
-_RECORD_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
-# A dead letter is the record and its reason: the largest record that a topic takes must fit on its dead-letter topic.
-_REASON_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +61,10 @@ def ring_topics(
             TopicSpec(embeddings_topic(ring, cell, lane), partitions.embeddings, _records(_DAY_MS)) for cell in cells
         ]
         for spec in inputs:
-            dead_letters = _records(7 * _DAY_MS, _RECORD_BYTES + _REASON_BYTES)
+            dead_letters = _records(7 * _DAY_MS, MAX_DEAD_LETTER_BYTES)
             specs += [spec, TopicSpec(dead_letter_topic(spec.name), 1, dead_letters)]
     return tuple(specs)
 
 
-def _records(retention_ms: int, max_bytes: int = _RECORD_BYTES) -> dict[str, str]:
+def _records(retention_ms: int, max_bytes: int = MAX_RECORD_BYTES) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "max.message.bytes": str(max_bytes)}

@@ -9,6 +9,12 @@ MAX_TOKENS = 250
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Bytes of one record's value: 250 tokens x 4,096 wide as float32. Topics are created with this limit."""
 
+MAX_RECORD_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
+"""Bytes of one record: its value, key and headers, and what Kafka adds. The limit of every topic but dead letters."""
+
+MAX_DEAD_LETTER_BYTES = MAX_RECORD_BYTES + 64 * 1024
+"""Bytes of one dead letter: the largest record that a topic takes, and the reason why it is dead."""
+
 MAX_REQUEST_BYTES = 64 * 1024
 """Bytes of one request's value: MAX_TEXT_CHARACTERS at 4 bytes of UTF-8 each, and room for the envelope."""
 

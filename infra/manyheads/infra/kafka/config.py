@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from manyheads.topics.limits import MAX_MESSAGE_BYTES
-
-_MESSAGE_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
-"""the limit of our topics: the value, its key and headers"""
+from manyheads.topics.limits import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES
 
 TRANSACTION_TIMEOUT_MS = 15_000
 """after it the broker aborts the transaction of a worker that died; until then its partitions stand still"""
@@ -27,8 +24,8 @@ def consumer_config(group: str, prefetch_bytes: int) -> Config:
         "queued.max.messages.kbytes": max(1, prefetch_bytes // 1024),
         "queued.min.messages": 1_000,
         "fetch.message.max.bytes": min(prefetch_bytes, 1024 * 1024),
-        "fetch.max.bytes": max(prefetch_bytes, _MESSAGE_BYTES),
-        "receive.message.max.bytes": max(prefetch_bytes, _MESSAGE_BYTES) + 1024 * 1024,
+        "fetch.max.bytes": max(prefetch_bytes, MAX_RECORD_BYTES),
+        "receive.message.max.bytes": max(prefetch_bytes, MAX_RECORD_BYTES) + 1024 * 1024,
         # The default of a second stalls a queue that was full.
         "fetch.queue.backoff.ms": 10,
         # A partition that joins waits for the fetch that is under way.
@@ -44,7 +41,7 @@ def publisher_config() -> Config:
         "acks": "all",
         # Every result is kept until the broker has it: only a stop gives up.
         "message.timeout.ms": 0,
-        "message.max.bytes": _MESSAGE_BYTES,
+        "message.max.bytes": MAX_DEAD_LETTER_BYTES,
         "partitioner": "murmur2_random",  # as every Kafka client but librdkafka has it
         "linger.ms": 1,
         # A reply topic that does not exist holds up its record's partition for this long.
