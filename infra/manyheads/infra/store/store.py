@@ -39,17 +39,18 @@ class ModelStore:
         Raises:
             InvalidSettings: fsspec cannot open the URL.
         """
-        self.url = _without_secrets(url)
+        shown = _without_secrets(url)
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError, OSError) as error:
             raise InvalidSettings(
                 ErrorCode.INVALID_SETTINGS,
-                f"the model store {self.url} cannot be opened ({error}); use a folder or a URL that fsspec opens, "
+                f"the model store {shown} cannot be opened ({error}); use a folder or a URL that fsspec opens, "
                 "and install what it needs, such as s3fs",
                 setting="store_url",
             ) from error
         self._local = isinstance(self._files, LocalFileSystem)
+        self.url: str = self._root if self._local else shown
         self._in_place = self._local and cache_dir is None
         self._cache_dir = cache_dir or Path.home() / ".cache" / "manyheads" / "artifacts"
         self._verifier = Verifier()
