@@ -44,6 +44,11 @@ class BatchLane(StageLane):
         return self._begun and not self._rewind_to
 
     def _process(self, records: Sequence[Record]) -> None:
+        if not self._begun or self._rewind_to:
+            # A rebalance within take() ended the transaction that these were meant for.
+            for record in records:
+                self._rewind_to.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+            return
         if self._records == 0:
             self._since = self._clock.monotonic()
         self._records += len(records)
@@ -112,7 +117,7 @@ class BatchLane(StageLane):
     def _redo(self, reason: str) -> None:
         self._say("transaction_given_up", level=logging.WARNING, records=self._records, reason=reason)
         self._publisher.give_up()
-        self._rewind_to |= self._core.rewind()
+        self._rewind_to = self._core.rewind() | self._rewind_to  # where it is to begin already is earlier
         self._forget_counts()
         self._close_transaction()
 

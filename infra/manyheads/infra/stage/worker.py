@@ -76,7 +76,7 @@ class StageWorker:
             while not self._stopping.is_set():
                 self.step()
         except BaseException as error:
-            self._abandon(error)
+            self.abandon(error)
             raise
         self.close()
 
@@ -93,7 +93,7 @@ class StageWorker:
                 kind = InteractiveLane if each.lane is Lane.INTERACTIVE else BatchLane
                 self._lanes.append(kind(each, around))
         except BaseException as error:
-            self._abandon(error)
+            self.abandon(error)
             raise
 
     def step(self) -> int:
@@ -155,7 +155,7 @@ class StageWorker:
         self._lanes.remove(lane)
         lane.close()
 
-    def _abandon(self, error: BaseException) -> None:
+    def abandon(self, error: BaseException) -> None:
         event(_log, "worker_failed", level=logging.ERROR, stage=self._stage.name, error=error)
         for lane in self._lanes:
             try:
