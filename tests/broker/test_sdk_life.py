@@ -9,8 +9,9 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from manyheads.infra.settings import KafkaSettings
-from manyheads.producers import Answer, Client, ClientClosed, Lane
-from manyheads.topics.names import CellName, RingName, requests_topic
+from manyheads.producers import Answer, Client, ClientClosed, ClientOptions, Lane
+from manyheads.producers.reader import ReplyReader
+from manyheads.topics.names import REPLIES_TOPIC, CellName, RingName, requests_topic
 from tests.broker.sdk_responder import Responder, prediction, responding
 from tests.conftest import TEST_PARTITIONS
 
@@ -147,3 +148,21 @@ async def test_an_open_batch_transaction_delays_no_interactive_answer(
         async with producer.transaction():
             await responder.reply(responder.seen[0], prediction("an uncommitted batch reply before yours"), producer)
             assert (await client.predict("acme-bank", "hello")).intent.name == "hello"
+
+
+async def test_a_reader_goes_on_where_it_was_not_at_the_end(kafka_settings: KafkaSettings, topic_admin: object) -> None:
+    replies: asyncio.Queue[tuple[bytes, bytes | None]] = asyncio.Queue()
+    reader = ReplyReader(
+        kafka_settings, ClientOptions(), Lane.INTERACTIVE, lambda key, value: replies.put_nowait((key, value))
+    )
+    await reader.open()
+    await reader.attach(0)
+    await reader.close()
+    async with AIOKafkaProducer(**kafka_settings.aiokafka()) as producer:
+        headers = [("kafka_correlationId", b"while it was away")]
+        await producer.send_and_wait(REPLIES_TOPIC, b"value", partition=0, headers=headers)
+    reading = asyncio.create_task(reader.run())
+    assert await replies.get() == (b"while it was away", b"value")
+    reading.cancel()
+    await asyncio.wait([reading])
+    await reader.close()

@@ -103,8 +103,9 @@ class ReplyReader:
             await _stop(consumer)
 
     async def _read(self) -> None:
-        assert self._consumer is not None
-        found = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)
+        consumer = self._consumer
+        assert consumer is not None
+        found = await consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)
         for record in found.get(self._place, ()):
             self._position = record.offset + 1
             correlation_id = correlation_id_of(record.headers)
@@ -114,7 +115,7 @@ class ReplyReader:
             self.heard = asyncio.get_running_loop().time()
             self.trouble = None
             await asyncio.sleep(0)
-        elif self._consumer._fetcher.error_future.done():  # getmany() would go on to find nothing, for ever
+        elif consumer._fetcher.error_future.done():  # getmany() would go on to find nothing, for ever
             raise KafkaError("the task that fetches has ended")
 
     def _resume(self, consumer: AIOKafkaConsumer) -> None:
