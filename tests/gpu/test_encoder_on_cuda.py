@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
+
 from manyheads.encoder_worker import EncoderModel, EncoderOptions, TextItem
 from manyheads.encoder_worker.bert import BertWeights
 from manyheads.encoder_worker.build import BuildOptions, EncoderBuild, build_minilm
