@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from confluent_kafka import Producer
@@ -15,8 +15,8 @@ from manyheads.infra.settings import KafkaSettings, load_settings
 from manyheads.infra.telemetry import Metrics
 from manyheads.topics import names
 from manyheads.topics.catalogue import shared_topics
-from manyheads.topics.errors import BrokerError, ErrorCode
-from manyheads.topics.metrics import REGISTRY_SKIPPED
+from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
+from manyheads.topics.metrics import REGISTRY_SKIPPED, MetricSpec
 from manyheads.topics.names import REGISTRY_TOPIC, RingName
 from manyheads.topics.registry import PlacementRecord, RingRecord, placement_key
 
@@ -99,6 +99,35 @@ def test_what_is_no_record_is_skipped_logged_and_counted(
     lines = caplog.messages[caplog_before:]
     assert len(lines) == 3
     assert all(line.startswith("registry_record_skipped") and "malformed_message" in line for line in lines)
+
+
+class BrokenMetrics(Metrics):
+    """Stands for any defect in the follower's thread, once it is armed."""
+
+    armed = False
+
+    def inc(self, spec: MetricSpec, labels: Mapping[str, str], by: float = 1) -> None:
+        if self.armed:
+            raise ZeroDivisionError(spec.name)
+
+
+def test_a_follower_that_fails_says_so_instead_of_growing_old(
+    settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads = threading.active_count()
+    metrics = BrokenMetrics()
+    with RegistryFollower(settings, metrics) as follower:
+        metrics.armed = True
+        producer = Producer(settings.confluent())
+        producer.produce(REGISTRY_TOPIC, b"", b"no/kind")
+        assert producer.flush(PATIENCE_S) == 0
+        with pytest.raises(InternalError, match="restart this process") as caught:
+            follower.wait_until(lambda _: False, PATIENCE_S)
+        assert caught.value.code is ErrorCode.WORKER_HALTED
+        with pytest.raises(InternalError):
+            _ = follower.snapshot
+    assert threading.active_count() == threads
+    assert any("registry_follower_failed" in message for message in caplog.messages)
 
 
 def test_a_follower_and_a_writer_outlive_a_restart(bare_kafka: EmbeddedKafka) -> None:
