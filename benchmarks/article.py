@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import Progress
+from rich.progress import track
 
 from manyheads.cli.provision import Registrar
 from manyheads.encoder_worker.build import build_random
-from manyheads.head_worker.building import article_head
+from manyheads.head_worker.building import ARTICLE_VIEW, article_head
 from manyheads.infra.local import LocalStack
-from manyheads.infra.registry import RegistrySnapshot, RegistryWriter
-from manyheads.topics.catalogue import Partitions
+from manyheads.infra.registry import RegistrySnapshot
+from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.topics.names import CellName, RingName, TenantName, cell, ring, tenant, version
 from manyheads.topics.registry import EncoderRecord, HeadRecord, PlacementRecord
-from manyheads.topics.views import View
 
 RING: RingName = ring("en")
 CELL: CellName = cell("c0")
-_VIEW = View.parse("tokens:6")
 
 
 def provision_encoder(stack: LocalStack, writer: RegistryWriter, folder: Path) -> EncoderRecord:
@@ -27,23 +25,18 @@ def provision_encoder(stack: LocalStack, writer: RegistryWriter, folder: Path) -
 
 
 def provision_heads(
-    stack: LocalStack, writer: RegistryWriter, encoder: EncoderRecord, count: int, progress: Progress
+    stack: LocalStack, writer: RegistryWriter, encoder: EncoderRecord, count: int
 ) -> Sequence[TenantName]:
     """Build a head for each of ``count`` tenants, each of its own random weights, and place it."""
     tenants = [tenant(f"tenant-{i:03d}") for i in range(count)]
-    for i, name in enumerate(progress.track(tenants, description="heads of 9M parameters")):
+    for i, name in enumerate(track(tenants, description="heads of 9M parameters", transient=True)):
         head = HeadRecord(
             ring=RING,
             tenant=name,
             version=version("random"),
             space=encoder.space,
-            view=_VIEW,
-            artifact=stack.store.put("head.onnx", article_head(seed=i)),
+            view=ARTICLE_VIEW,
+            artifact=stack.store.put("head.onnx", article_head(i, encoder.space)),
         )
         writer.put(head, PlacementRecord(ring=RING, tenant=name, cell=CELL, head=head.version))
     return tenants
-
-
-def create_topics(stack: LocalStack) -> None:
-    """The ring's topics, with partitions for one encoder worker and a few head workers."""
-    stack.create_topics(RING, (CELL,), Partitions(requests=2, embeddings=4, replies=1))

@@ -15,15 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, create_topics, provision_encoder, provision_heads
+from benchmarks.article import CELL, RING, provision_encoder, provision_heads
 from benchmarks.corpus import texts_of_tokens
 from benchmarks.open_loop import Load, offer
 from benchmarks.report import Verdict
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.infra.registry import RegistryWriter
+from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.producers import Client
 
 GOAL_RATE, GOAL_P90_MS, GOAL_P99_MS = 300, 35.0, 80.0
@@ -76,10 +75,10 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     console = Console(width=100)
     with tempfile.TemporaryDirectory() as folder, LocalStack() as stack:
-        create_topics(stack)
-        with RegistryWriter(stack.settings) as writer, Progress(console=console) as progress:
+        stack.create_topics(RING, (CELL,))
+        with RegistryWriter(stack.settings) as writer:
             encoder = provision_encoder(stack, writer, Path(folder))
-            tenants = provision_heads(stack, writer, encoder, options.tenants, progress)
+            tenants = provision_heads(stack, writer, encoder, options.tenants)
         with console.status("starting the workers"):
             stack.workers.start(
                 encoder_worker(RING), *(head_worker(RING, CELL) for _ in range(options.head_workers)), timeout_s=180
