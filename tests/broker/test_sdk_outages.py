@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import SecretStr
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka
+from manyheads.infra.broker import EmbeddedKafka, Login
 from manyheads.producers import Answer, BrokerError, Client, ClientClosed, ErrorCode
 from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.names import RingName, cell, ring
@@ -73,7 +74,7 @@ async def test_nobody_at_the_address_is_said_within_the_timeout() -> None:
 async def test_a_server_that_never_says_a_word_is_given_up_within_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         tasks = asyncio.all_tasks()
-        with pytest.raises(BrokerError, match="no word from Kafka") as raised:
+        with pytest.raises(BrokerError, match="could not be reached") as raised:
             await Client(f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.5).open()
         assert raised.value.code is ErrorCode.BROKER_UNREACHABLE
         assert asyncio.all_tasks() == tasks
@@ -130,3 +131,14 @@ async def test_a_restart_under_load_costs_no_request(running_kafka: EmbeddedKafk
         await loading
         assert [answer.intent.name for answer in answers] == [f"text {number}" for number in range(3_000)]
         assert (client.counts.in_flight, client.counts.expired) == (0, 0)
+
+
+async def test_a_wrong_password_is_said_within_the_timeout(kafka: EmbeddedKafka) -> None:
+    with EmbeddedKafka(login=Login("checkout", "right-password")) as broker:
+        tasks = asyncio.all_tasks()
+        wrong = broker.settings().model_copy(update={"sasl_password": SecretStr("wrong-password")})
+        with pytest.raises(BrokerError, match="do the security settings fit") as raised:
+            await Client(wrong, timeout=2.0).open()
+        assert raised.value.code is ErrorCode.BROKER_UNREACHABLE
+        assert "wrong-password" not in str(raised.value)
+        assert asyncio.all_tasks() == tasks

@@ -59,11 +59,11 @@ def expired(call: Call, connection: Connection, max_in_flight: int) -> Manyheads
 
 
 def unreachable(connection: Connection, seconds: float, **details: str | int) -> BrokerError:
-    """There was no word from Kafka."""
+    """Kafka is away, or does not take us for one of its clients."""
     return BrokerError(
         ErrorCode.BROKER_UNREACHABLE,
-        f"no word from Kafka at {connection.servers} within {seconds:.3g} s: is it running, is the address right, and "
-        f"do the security settings fit{_because(connection)}",
+        f"Kafka at {connection.servers} could not be reached within {seconds:.3g} s: is it running, is the address "
+        f"right, do the security settings fit? The log of aiokafka has each attempt{_because(connection)}",
         servers=connection.servers,
         **details,
     )

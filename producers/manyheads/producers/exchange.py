@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 from contextlib import suppress
+from copy import copy
 from enum import Enum
 
 from aiokafka.errors import KafkaError
@@ -220,5 +221,5 @@ class Exchange:
 
     def _fail_all(self, error: ManyheadsError) -> None:
         for call in self.calls.settle_all():
-            call.finish(error)
+            call.finish(copy(error))  # each raises its own, with its own traceback
         self._advance()

@@ -98,9 +98,9 @@ class ReplyReader:
 
     async def close(self) -> None:
         """Disconnect."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await _stop(consumer)
+        if self._consumer is not None:
+            await _stop(self._consumer)
+        self._consumer = None
 
     async def _read(self) -> None:
         consumer = self._consumer
@@ -125,7 +125,9 @@ class ReplyReader:
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
     # While a broker is away, stop() may cancel itself together with its own fetches, and leave its connections open.
+    # May be called again.
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping])
-    if stopping.cancelled() or stopping.exception() is not None:
-        await consumer._client.close()
+    if not stopping.cancelled():
+        stopping.result()
+    await consumer._client.close()

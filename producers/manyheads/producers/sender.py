@@ -115,7 +115,7 @@ class RequestSender:
         """Disconnect. What is not in Kafka by then, after a moment, never will be."""
         if self._producer is not None:
             await _stop(self._producer)
-            self._producer = None
+        self._producer = None
 
     async def _send(self, call: Call) -> None:
         producer = self._producer
@@ -151,9 +151,7 @@ class RequestSender:
             asyncio.get_running_loop().call_later(_PAUSE_S, self.wake)
 
     async def _renew(self) -> None:
-        lost, self._producer = self._producer, None
-        if lost is not None:
-            await _stop(lost)
+        await self.close()
         for call in self._calls.unacknowledged():
             self._calls.returned(call)
         while self._producer is None:
@@ -167,18 +165,17 @@ class RequestSender:
 
 async def _stop(producer: AIOKafkaProducer) -> None:
     # stop() flushes first, and an idempotent producer never gives up on a batch: without a broker it would wait for
-    # ever. So flush within a limit, and where that fails end its task and its connections by hand.
+    # ever. So flush within a limit, then end its task and its connections by hand. May be called again.
     with suppress(TimeoutError):
         async with asyncio.timeout(_FLUSH_S):
             await producer.flush()
             await producer.stop()
-            return
     producer._closed = True
     sender = producer._sender.sender_task
-    if sender is not None:
-        for _ in range(2):  # the first cancellation lets it finish its attempts, the second does not
+    for _ in range(2):  # the first cancellation lets it finish its attempts, the second does not
+        if sender is not None and not sender.done():
             sender.cancel()
             await asyncio.wait([sender], timeout=_FLUSH_S)
-        if sender.done() and not sender.cancelled():
-            sender.exception()  # what it died of has been reported
+    if sender is not None and sender.done() and not sender.cancelled():
+        sender.exception()  # what it died of has been reported
     await producer.client.close()
