@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from manyheads.head_worker.tags import TagSet
 from manyheads.topics.errors import ArtifactError, ErrorCode
@@ -22,7 +21,9 @@ MAX_INTENTS = 2_000
 MAX_ENTITY_LABELS = 200
 
 Label = Annotated[str, Field(min_length=1, max_length=200)]
-Temperature = Annotated[float, Field(gt=0.001, lt=1_000)]
+Temperature = Annotated[float, Field(ge=0.1, le=100)]
+Score = Annotated[float, Field(ge=-50, le=50)]
+"""Of a tag or a transition: its exponential at the lowest temperature is still a number."""
 
 
 class _Part(BaseModel):
@@ -34,9 +35,9 @@ class TaggerCard(_Part):
 
     labels: tuple[Label, ...] = Field(min_length=1, max_length=MAX_ENTITY_LABELS)
     temperature: Temperature
-    starts: tuple[FiniteFloat, ...]
+    starts: tuple[Score, ...]
     """learned score of each tag in the first row"""
-    transitions: tuple[tuple[FiniteFloat, ...], ...]
+    transitions: tuple[tuple[Score, ...], ...]
     """learned score of each tag after each other, [from][to]"""
 
     @property
@@ -50,8 +51,6 @@ class TaggerCard(_Part):
             raise ValueError("an entity label occurs twice")
         if {len(self.starts), len(self.transitions), *map(len, self.transitions)} != {count}:
             raise ValueError(f"{len(self.labels)} labels have {count} tags; the scores are of another number")
-        if max(np.abs(self.starts).max(), np.abs(self.transitions).max()) > 1_000:
-            raise ValueError("a score of a transition is over 1,000")
         return self
 
 

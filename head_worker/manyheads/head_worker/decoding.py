@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from manyheads.head_worker.tags import Floats, TaggedSpan, TagSet
+
+_LOWEST = -200.0
+
+_Weights = npt.NDArray[np.float64]
 
 
 class EntityDecoder:
@@ -22,9 +27,9 @@ class EntityDecoder:
     def __init__(self, tags: TagSet, starts: Floats, transitions: Floats, temperature: float) -> None:
         self._starts = starts + tags.starts()
         self._transitions = transitions + tags.transitions()
-        self._temperature = np.float32(temperature)
-        self._start_weights = np.exp(self._starts / self._temperature)
-        self._weights = np.exp(self._transitions / self._temperature)
+        self._temperature = temperature
+        self._start_weights = np.exp(self._starts.astype(np.float64) / temperature)
+        self._weights = np.exp(self._transitions.astype(np.float64) / temperature)
 
     def decode(self, scores: Floats) -> Iterator[tuple[TaggedSpan, float]]:
         """The entities of one text, rising, each with its probability under the model.
@@ -52,24 +57,25 @@ class EntityDecoder:
         return path
 
     def _with_probabilities(self, scores: Floats, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
-        forward, backward, local = self._lattice(scores / self._temperature)
+        forward, backward, local = self._lattice(scores.astype(np.float64) / self._temperature)
         for span in TagSet.decode(path):
-            probability = forward[span.start, path[span.start]]
+            probability = float(forward[span.start, path[span.start]])
             for row in range(span.start + 1, span.end):
-                probability *= self._weights[path[row - 1], path[row]] * local[row, path[row]]
+                probability *= float(self._weights[path[row - 1], path[row]] * local[row, path[row]])
             if span.end < len(path):
                 # The entity ends here: all that may follow, without more of it.
                 follows = self._weights[path[span.end - 1]] * local[span.end] * backward[span.end]
-                probability *= follows.sum() - follows[TagSet.inside(span.label)]
-            yield span, float(np.clip(probability, 0.0, 1.0))
+                probability *= float(follows.sum() - follows[TagSet.inside(span.label)])
+            yield span, min(max(probability, 0.0), 1.0)
 
-    def _lattice(self, scores: Floats) -> tuple[Floats, Floats, Floats]:
+    def _lattice(self, scores: _Weights) -> tuple[_Weights, _Weights, _Weights]:
         """Forward and backward weights [rows, tags], each row scaled so that forward sums to one, and the row's own.
 
         The probability of a tag in a row is forward x backward.
         """
         rows = len(scores)
-        local = np.exp(scores - scores.max(axis=1, keepdims=True))
+        # The floor keeps a sum from vanishing where BIO forbids all that the scores are for.
+        local = np.exp(np.maximum(scores - scores.max(axis=1, keepdims=True), _LOWEST))
         forward = np.empty_like(local)
         backward = np.empty_like(local)
         reached = self._start_weights

@@ -153,7 +153,8 @@ class Head:
         return outputs
 
     def _intents(self, logits: Floats) -> tuple[Intent, ...]:
-        scaled = (logits - logits.max()) / np.float32(self.card.intent_temperature)
+        with np.errstate(over="ignore"):  # infinitely far behind the best is a confidence of zero
+            scaled = (logits - logits.max()) / np.float32(self.card.intent_temperature)
         weights = np.exp(scaled)
         confidences = weights / weights.sum()
         best = np.argsort(-confidences, kind="stable")[:_SHOWN_INTENTS]
