@@ -44,14 +44,14 @@ class ConfluentPublisher:
                     on_delivery=partial(self._on_delivery, token),
                 )
             except BufferError:
-                self._producer.poll(_FULL_QUEUE_S)
+                self._poll(_FULL_QUEUE_S)
             except KafkaException as error:
                 return self._not_queued(kafka_error(error), token)
             else:
                 return None
 
     def deliveries(self, timeout_s: float) -> list[Delivery]:
-        self._producer.poll(0 if self._known else timeout_s)
+        self._poll(0 if self._known else timeout_s)
         if self._fatal is not None:
             self._rebuild(self._fatal)
         known, self._known = self._known, []
@@ -59,6 +59,12 @@ class ConfluentPublisher:
 
     def close(self, timeout_s: float) -> None:
         self._discard()
+
+    def _poll(self, timeout_s: float) -> None:
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as raised:  # a fatal error, which error_cb may not have had yet
+            self._fatal = kafka_error(raised)
 
     def _not_queued(self, error: KafkaError, token: object) -> PublishFailure | None:
         failure = publish_failure(error)
@@ -96,7 +102,7 @@ class ConfluentPublisher:
         self._producer.purge()
         until = time.monotonic() + _PURGE_S
         while len(self._producer) and time.monotonic() < until:
-            self._producer.poll(_FULL_QUEUE_S)
+            self._poll(_FULL_QUEUE_S)
 
     def _list_topics(self, timeout_s: float) -> dict[str, int]:
         topics = self._producer.list_topics(timeout=timeout_s).topics
