@@ -46,6 +46,8 @@ def texts_of_tokens(tokens: int, count: int) -> list[str]:
     return [" ".join(rng.choices(_WORDS, k=tokens - 2)) for _ in range(count)]
 
 
-_WORDS = tuple(
-    ["please", "move", "forty", "euros", "from", "my", "current", "account", "to", "the", "savings", "account", "today", "and", "tell", "me", "when", "this", "is", "done", "because", "we", "need", "it", "before", "noon", "or", "at", "least", "send", "a", "short", "note", "about", "what", "happened", "with", "our", "last", "order"]
+_SENTENCE = (
+    "please move forty euros from my current account to the savings account today and tell me when this is done "
+    "because we need it before noon or at least send a short note about what happened with our last order"
 )
+_WORDS = _SENTENCE.split()

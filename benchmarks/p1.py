@@ -60,7 +60,9 @@ class ThroughKafka:
         return (len(stamps) - 1) / ((max(stamps) - min(stamps)) / 1000)
 
     def close(self) -> None:
+        """Let go of both clients, before the broker ends."""
         self._consumer.close()
+        del self._producer
 
 
 def _in_process(stack: LocalStack, record: EncoderRecord, texts: Sequence[str], view: View) -> float:
