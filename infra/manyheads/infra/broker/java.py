@@ -37,7 +37,12 @@ def java_version(java: Path) -> int | None:
     """The major version that a ``java`` program says it has; None if it does not run or says nothing of the kind."""
     try:
         answer = subprocess.run(
-            [java, "-XX:-UsePerfData", "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S, check=True
+            [java, "-XX:-UsePerfData", "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_S,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
