@@ -61,7 +61,8 @@ def open_backend(card: EncoderCard, files: Mapping[str, Path], device: Device, t
     """The backend of a resolved device, loaded and found to be the encoder of ``card``.
 
     Raises:
-        ArtifactError: artifact_missing or artifact_corrupt; space_mismatch if the file is of another encoder.
+        ArtifactError: artifact_missing or artifact_corrupt; space_mismatch if the file is of another encoder, or this
+            processor computes something else than its builder's.
     """
     if device is Device.CUDA:
         from manyheads.encoder_worker.torch_backend import TorchBackend  # noqa: PLC0415 - only where there is a GPU
@@ -78,6 +79,8 @@ def open_backend(card: EncoderCard, files: Mapping[str, Path], device: Device, t
             graph=backend.card.space,
             registry=card.space,
         )
+    if backend.probe is not None:
+        backend.probe.check(backend)
     return backend
 
 

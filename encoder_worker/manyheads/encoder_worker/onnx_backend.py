@@ -5,6 +5,7 @@ from pathlib import Path
 
 from manyheads.encoder_worker.backend import Floats
 from manyheads.encoder_worker.graph_io import EncoderCard, feeds, layer_output
+from manyheads.encoder_worker.probe import Probe
 from manyheads.infra.onnx.sessions import cpu_session
 
 # Measured: more gains nothing, as activations leave the cache, and less wastes the matrix units' tiles.
@@ -16,12 +17,15 @@ class OnnxBackend:
 
     Attributes:
         card: what the graph says of itself.
+        probe: a text with the answer that it must give; None for a float32 graph.
     """
 
     def __init__(self, model: bytes | Path, threads: int = 1) -> None:
         """Load the graph. Raises ArtifactError(artifact_missing or artifact_corrupt)."""
         self._session = cpu_session(model, threads)
-        self.card = EncoderCard.from_metadata(self._session.get_modelmeta().custom_metadata_map)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.card = EncoderCard.from_metadata(metadata)
+        self.probe = Probe.from_metadata(metadata)
 
     @property
     def tokens_per_run(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 import numpy as np
 from onnx import TensorProto
@@ -9,6 +10,7 @@ from onnx import TensorProto
 from manyheads.encoder_worker import graph_io
 from manyheads.encoder_worker.bert import BertWeights, Floats
 from manyheads.encoder_worker.graph_io import EncoderCard
+from manyheads.encoder_worker.probe import Probe
 from manyheads.infra.onnx.graph import GraphBuilder
 from manyheads.infra.onnx.linear import float_linear, per_token_linear, quantised_columns
 
@@ -30,7 +32,7 @@ def float32_graph(weights: BertWeights, card: EncoderCard, *, observed: bool = F
     return _Writer(weights, card, Arithmetic.FLOAT32, {}, observed).write()
 
 
-def int8_graph(weights: BertWeights, card: EncoderCard, smoothing: Mapping[str, Floats]) -> bytes:
+def int8_graph(weights: BertWeights, card: EncoderCard, smoothing: Mapping[str, Floats], probe: Probe) -> bytes:
     """The same in int8.
 
     Args:
@@ -38,8 +40,9 @@ def int8_graph(weights: BertWeights, card: EncoderCard, smoothing: Mapping[str, 
         card: goes into the metadata.
         smoothing: by product, what each input channel [in] is divided by before it is quantised, and its weights
             multiplied by.
+        probe: goes into the metadata.
     """
-    return _Writer(weights, card, Arithmetic.INT8, smoothing, observed=False).write()
+    return _Writer(weights, card, Arithmetic.INT8, smoothing, observed=False).write(probe.to_metadata())
 
 
 def smoothed_products(weights: BertWeights) -> dict[str, Floats]:
@@ -77,7 +80,7 @@ class _Writer:
         self._observed = smoothed_products(weights).keys() if observed else frozenset()
         self._graph = GraphBuilder("encoder")
 
-    def write(self) -> bytes:
+    def write(self, metadata: Mapping[str, str] = MappingProxyType({})) -> bytes:
         graph = self._graph
         x = self._embeddings(
             graph.input(graph_io.IDS, np.int64, ["tokens"]), graph.input(graph_io.POSITIONS, np.int64, ["tokens"])
@@ -93,7 +96,7 @@ class _Writer:
             x = self._layer(f"encoder.layer.{layer - 1}", x, attend)
             if layer in self._card.output_layers:
                 graph.output(graph_io.layer_output(layer), x, np.float32, ["tokens", self._shape.width])
-        return graph.build(self._card.to_metadata())
+        return graph.build({**self._card.to_metadata(), **metadata})
 
     def _embeddings(self, ids: str, positions: str) -> str:
         arrays, graph = self._weights.arrays, self._graph

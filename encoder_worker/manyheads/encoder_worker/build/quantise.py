@@ -10,6 +10,7 @@ from manyheads.encoder_worker.build.graph import float32_graph, input_of, int8_g
 from manyheads.encoder_worker.build.probes import CALIBRATION_TEXTS, CHECK_TEXTS
 from manyheads.encoder_worker.graph_io import EncoderCard, feeds
 from manyheads.encoder_worker.onnx_backend import OnnxBackend
+from manyheads.encoder_worker.probe import Probe
 from manyheads.encoder_worker.tokenizer import TextTokenizer
 from manyheads.infra.onnx.sessions import cpu_session
 from manyheads.topics.errors import ArtifactError, ErrorCode
@@ -40,8 +41,10 @@ def quantised_encoder(weights: BertWeights, card: EncoderCard, tokenizer: TextTo
         ArtifactError: space_mismatch above MAX_RELATIVE_ERROR: heads of this space could not read it.
     """
     reference = float32_graph(weights, card, observed=True)
-    graph = int8_graph(weights, card, _smoothing(weights, reference, tokenizer))
-    return graph, _fidelity(graph, reference, card, tokenizer)
+    exact = OnnxBackend(reference)
+    probe = Probe.measured(exact, tokenizer.tokenise(CHECK_TEXTS[0]).ids, card.output_layers[-1])
+    graph = int8_graph(weights, card, _smoothing(weights, reference, tokenizer), probe)
+    return graph, _fidelity(OnnxBackend(graph), exact, card, tokenizer)
 
 
 def _smoothing(weights: BertWeights, reference: bytes, tokenizer: TextTokenizer) -> dict[str, Floats]:
@@ -57,11 +60,10 @@ def _smoothing(weights: BertWeights, reference: bytes, tokenizer: TextTokenizer)
     return smoothing
 
 
-def _fidelity(graph: bytes, reference: bytes, card: EncoderCard, tokenizer: TextTokenizer) -> Fidelity:
+def _fidelity(graph: OnnxBackend, reference: OnnxBackend, card: EncoderCard, tokenizer: TextTokenizer) -> Fidelity:
     texts = [tokenizer.tokenise(text).ids for text in CHECK_TEXTS]
     layers = card.output_layers
-    exact = OnnxBackend(reference).run(texts, layers)
-    found = OnnxBackend(graph).run(texts, layers)
+    exact, found = reference.run(texts, layers), graph.run(texts, layers)
     errors = {
         layer: float(np.linalg.norm(found[layer] - exact[layer]) / np.linalg.norm(exact[layer])) for layer in layers
     }
