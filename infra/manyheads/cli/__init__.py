@@ -3,6 +3,8 @@
 Nothing heavy is imported before a command needs it, so ``manyheads --help`` is instant.
 """
 
+import logging
+import os
 import sys
 
 from manyheads.topics.errors import InvalidRequest, InvalidSettings, ManyheadsError
@@ -27,6 +29,7 @@ _OTHER_EXTRA = "train"
 def main() -> int:
     """Run the command line; the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
     try:
+        _configure_logging()
         from manyheads.cli.app import app
 
         app()
@@ -42,6 +45,17 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _configure_logging() -> None:
+    """Libraries' logs would tear the output apart: they are shown only to those who ask for them."""
+    level = os.environ.get("MANYHEADS_LOG_LEVEL")
+    if level is None:
+        logging.getLogger().addHandler(logging.NullHandler())
+    else:
+        from manyheads.infra.telemetry import configure_logging
+
+        configure_logging(level)
 
 
 def _fail(message: str, code: int) -> int:

@@ -13,8 +13,10 @@ from manyheads.cli.settings import kafka_settings, model_store
 from manyheads.cli.steps import console, step
 from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_random
 from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.topics.names import RingName
 from manyheads.topics.names import cell as cell_name
 from manyheads.topics.names import ring as ring_name
+from manyheads.topics.registry import EncoderRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,15 @@ class BuildOptions:
 
 def run_build(options: BuildOptions, bootstrap_servers: str | None, store_url: str | None) -> None:
     """Build the encoder; write it to a folder, or make it the ring's. Raises ManyheadsError."""
+    ring = ring_name(options.ring)
     if options.out is not None:
-        _build(options.kind, options.out)
+        _build(options.kind, options.out, ring)
         return
-    ring, cells = ring_name(options.ring), tuple(map(cell_name, options.cells))
+    cells = tuple(map(cell_name, options.cells))
     settings, store = kafka_settings(bootstrap_servers), model_store(store_url)
     snapshot = read_registry(settings)  # before the work, so that a wrong address is told at once
     with Interrupts(), TemporaryDirectory(prefix="manyheads-") as folder, RegistryWriter(settings, READ_S) as writer:
-        build = _build(options.kind, Path(folder))
+        build = _build(options.kind, Path(folder), ring)
         record = Registrar(store, writer).encoder(build, ring, cells, snapshot)
     print(f"ring {ring} is served by encoder {record.version} (restart its encoder workers)")
 
@@ -50,18 +53,17 @@ def build_kind(kind: EncoderKind, folder: Path, progress: Callable[[str], None] 
             return build_random(folder, progress=progress)
 
 
-def summary(build: EncoderBuild) -> str:
+def summary(encoder: EncoderRecord, build: EncoderBuild) -> str:
     """The encoder in a line: version, shape, size, error."""
-    card = build.card
-    megabytes = sum(file.stat().st_size for file in build.files.values()) / 1e6
-    found = f"{build.version}, {card.layers} x {card.width}, {megabytes:.1f} MB"
+    size = sum(artifact.bytes for artifact in encoder.artifacts) / 1e6
+    found = f"{encoder.version}, {encoder.layers} x {encoder.width}, {size:.1f} MB"
     if build.fidelity is None:
         return found
     return f"{found}, relative error {build.fidelity.worst:.3f} against float32"
 
 
-def _build(kind: EncoderKind, folder: Path) -> EncoderBuild:
+def _build(kind: EncoderKind, folder: Path, ring: RingName) -> EncoderBuild:
     with step(console(), f"Building {kind}") as current:
         build = build_kind(kind, folder)
-        current.done = summary(build)
+        current.done = summary(build.record(ring), build)
     return build

@@ -76,14 +76,14 @@ class LocalRing:
         record = self.registry.ring(self.ring)
         return None if record is None else self.registry.encoder(self.ring, record.encoder)
 
-    def install(self, build_encoder: BuildEncoder) -> EncoderBuild:
-        """Build an encoder and make it the ring's. Raises ArtifactError, BrokerError."""
+    def install(self, build_encoder: BuildEncoder) -> tuple[EncoderRecord, EncoderBuild]:
+        """Build an encoder and make it the ring's; the build's files are gone. Raises ArtifactError, BrokerError."""
         with TemporaryDirectory(prefix="manyheads-") as folder:
             build = build_encoder(Path(folder))
             record = self.registrar.encoder(build, self.ring, self.cells, self.registry)
         self._follower.wait_until(lambda found: found.encoder(self.ring, record.version) == record, _SEEN_S)
         self._teacher = None
-        return build
+        return record, build
 
     def teach(self, tenant: TenantName, examples: Examples, cell: CellName | None = None) -> tuple[HeadRecord, Lesson]:
         """Train a head with the ring's encoder, register it, and let it answer. Raises ManyheadsError."""

@@ -58,7 +58,7 @@ def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack
     with step(out, "Building the encoder from real weights") as current:
         present = local.encoder
         if present is None:
-            current.done = f"Encoder {summary(local.install(lambda folder: build_minilm(folder, current.tell)))}"
+            current.done = f"Encoder {summary(*local.install(lambda folder: build_minilm(folder, current.tell)))}"
         else:
             current.done = f"Encoder {present.version}, built before"
     _teach_new_tenants(local, out)

@@ -85,8 +85,7 @@ def _demo(options: DemoOptions, out: Console, interrupts: Interrupts, resources:
         local = resources.enter_context(LocalRing(stack, RING, (CELL,)))
         current.done = f"Apache Kafka {_kafka_version()} at {stack.kafka.bootstrap_servers}"
     with step(out, "Building the encoder from real weights") as current:
-        build = local.install(lambda folder: build_minilm(folder, current.tell))
-        current.done = f"Encoder {summary(build)}"
+        current.done = f"Encoder {summary(*local.install(lambda folder: build_minilm(folder, current.tell)))}"
     taught = _teach(local, tenants, out)
     with step(out, "Starting the workers") as current:
         stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * _HEAD_WORKERS)
