@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,7 @@ from manyheads.topics.text import checked_text
 from manyheads.topics.views import View
 
 _log = logging.getLogger(__name__)
+_WINDOW = 1_024
 _NO_TIME = StageTiming(queue_ms=0.0, compute_ms=0.0)
 
 
@@ -105,11 +106,17 @@ class EncoderModel:
     ) -> Iterator[tuple[int, Embedding | ManyheadsError]]:
         """Each text's index with its embedding as it travels, or the typed error that the text deserves.
 
-        In the order in which they are computed: shortest first. The timing in the messages is zero.
+        Texts are taken as they are needed, 1,024 at a time, and of those the shortest come first. The timing in the
+        messages is zero.
         """
-        for run in self.encode([TextItem(text, view, precision) for text in texts]):
-            for index, outcome in run.outcomes:
-                yield index, outcome if isinstance(outcome, ManyheadsError) else self.message(outcome, _NO_TIME)
+        rest = iter(texts)
+        first = 0
+        while items := [TextItem(text, view, precision) for text in islice(rest, _WINDOW)]:
+            for run in self.encode(items):
+                for index, outcome in run.outcomes:
+                    message = self.message(outcome, _NO_TIME) if isinstance(outcome, Encoded) else outcome
+                    yield first + index, message
+            first += len(items)
 
     def message(self, encoded: Encoded, timing: StageTiming) -> Embedding:
         """The message to the head stage."""

@@ -1,6 +1,6 @@
 """The model around the network: views, errors of single items, faults of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +159,21 @@ def test_each_run_says_its_tokens_and_gives_its_results_at_once(small_build: Enc
     runs = model.encode([TextItem(text, POOLED) for text in ("go go go go go", "", "go", "go go", "go")])
     shape = [(run.tokens, [index for index, _ in run.outcomes]) for run in runs]
     assert shape == [(0, [1]), (6, [2, 4]), (4, [3]), (7, [0])]
+
+
+def test_a_stream_of_texts_is_taken_as_it_is_needed(small_model: EncoderModel) -> None:
+    taken = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal taken
+        for taken in range(1, 3001):
+            yield "go " * (taken % 3 + 1)
+
+    results = small_model.embed(texts(), POOLED)
+    first = next(results)
+    assert taken < 3000
+    assert sorted([first[0], *(index for index, _ in results)]) == list(range(3000))
+    assert list(small_model.embed(iter(()), POOLED)) == []
 
 
 def test_nothing_in_nothing_out(small_model: EncoderModel) -> None:

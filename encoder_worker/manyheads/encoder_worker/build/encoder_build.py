@@ -32,7 +32,6 @@ class BuildOptions:
     arithmetic: Arithmetic = Arithmetic.INT8
     with_weights: bool = False
     """also write ``weights.safetensors``, which the CUDA backend reads"""
-    max_tokens: int = MAX_TOKENS
 
 
 DEFAULT_OPTIONS = BuildOptions()
@@ -96,7 +95,7 @@ def build_encoder(
     """
     tell = progress or (lambda _: None)
     shape = weights.shape
-    card = EncoderCard(space, shape.layers, shape.width, options.max_tokens, offered_views(shape.layers))
+    card = EncoderCard(space, shape.layers, shape.width, MAX_TOKENS, offered_views(shape.layers))
     fidelity = None
     if options.arithmetic is Arithmetic.INT8:
         tell("quantising to int8, checked against float32")
