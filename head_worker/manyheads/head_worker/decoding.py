@@ -25,11 +25,11 @@ class EntityDecoder:
     """
 
     def __init__(self, tags: TagSet, starts: Floats, transitions: Floats, temperature: float) -> None:
-        self._starts = starts + tags.starts()
-        self._transitions = transitions + tags.transitions()
+        self._starts = starts.astype(np.float64) + tags.starts()
+        self._transitions = transitions.astype(np.float64) + tags.transitions()
         self._temperature = temperature
-        self._start_weights = np.exp(self._starts.astype(np.float64) / temperature)
-        self._weights = np.exp(self._transitions.astype(np.float64) / temperature)
+        self._start_weights = np.exp(self._starts / temperature)
+        self._weights = np.exp(self._transitions / temperature)
 
     def decode(self, scores: Floats) -> Iterator[tuple[TaggedSpan, float]]:
         """The entities of one text, rising, each with its probability under the model.
@@ -37,11 +37,12 @@ class EntityDecoder:
         Args:
             scores: of each row's tags [rows, tags], finite; at least one row.
         """
-        path = self._best_path(scores)
+        exact = scores.astype(np.float64)
+        path = self._best_path(exact)
         if any(path):
-            yield from self._with_probabilities(scores, path)
+            yield from self._with_probabilities(exact, path)
 
-    def _best_path(self, scores: Floats) -> list[int]:
+    def _best_path(self, scores: _Weights) -> list[int]:
         """Viterbi: the tags of the highest sum."""
         best = scores[0] + self._starts
         origins = []
@@ -56,8 +57,8 @@ class EntityDecoder:
         path.reverse()
         return path
 
-    def _with_probabilities(self, scores: Floats, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
-        forward, backward, local = self._lattice(scores.astype(np.float64) / self._temperature)
+    def _with_probabilities(self, scores: _Weights, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
+        forward, backward, local = self._lattice(scores / self._temperature)
         for span in TagSet.decode(path):
             probability = float(forward[span.start, path[span.start]])
             for row in range(span.start + 1, span.end):

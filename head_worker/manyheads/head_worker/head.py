@@ -74,9 +74,8 @@ class Head:
             ArtifactError: artifact_missing if the file cannot be read; artifact_corrupt, saying what is wrong.
         """
         model = source if isinstance(source, bytes) else _read(source)
-        check_model(model)
+        card = HeadCard.from_metadata(check_model(model))
         session = cpu_session(model)
-        card = HeadCard.from_metadata(session.get_modelmeta().custom_metadata_map)
         _check_signature(session, card)
         head = cls(card, session, len(model))
         head._try_out()
@@ -218,7 +217,10 @@ def _check_signature(session: onnxruntime.InferenceSession, card: HeadCard) -> N
         ("inputs", inputs, session.get_inputs()),
         ("outputs", outputs, session.get_outputs()),
     ):
-        declared = {each.name: (each.type, each.shape[1] if len(each.shape) == 2 else None) for each in found}
+        try:
+            declared = {each.name: (each.type, each.shape[1] if len(each.shape) == 2 else None) for each in found}
+        except UnicodeDecodeError:
+            raise corrupt(f"the names of its {what} are not UTF-8") from None
         if declared != expected:
             raise corrupt(f"its {what} are {declared}, and its card needs {expected}")
 

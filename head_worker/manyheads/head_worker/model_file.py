@@ -13,20 +13,28 @@ OPSETS = {"": 20, "com.microsoft": 1}
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_EMPTY = memoryview(b"")
 
 # Field numbers of onnx.proto.
-_MODEL_GRAPH, _MODEL_OPSET, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 8, 20, 25
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 8, 14, 20, 25
+_MODEL_TEXTS = (2, 3, 4, 6)
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
+_GRAPH_NODE, _GRAPH_NAME, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 2, 5, 15
 _NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 
 
-def check_model(model: bytes) -> None:
-    """Raises ArtifactError(artifact_corrupt) unless ``model`` is an ONNX file that keeps to a head's operator sets."""
+def check_model(model: bytes) -> dict[str, str]:
+    """The metadata of an ONNX file.
+
+    Raises:
+        ArtifactError: artifact_corrupt unless ``model`` is an ONNX file that keeps to a head's operator sets.
+    """
     graphs = 0
     opsets: dict[str, int] = {}
+    metadata: dict[str, str] = {}
     for number, value in _fields(memoryview(model)):
         if number == _MODEL_GRAPH:
             graphs += 1
@@ -34,13 +42,19 @@ def check_model(model: bytes) -> None:
         elif number == _MODEL_OPSET:
             domain, version = _opset(_message(value))
             opsets[domain] = version
+        elif number == _MODEL_METADATA:
+            entry = dict(_fields(_message(value)))
+            metadata[_text(entry.get(_ENTRY_KEY, _EMPTY))] = _text(entry.get(_ENTRY_VALUE, _EMPTY))
         elif number in (_MODEL_TRAINING, _MODEL_FUNCTIONS):
             raise corrupt("it holds functions or training steps")
+        elif number in _MODEL_TEXTS:
+            _text(value)
     if graphs != 1:
         raise corrupt(f"it holds {graphs} graphs")
     if opsets != OPSETS:
         shown = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in sorted(opsets.items())[:5])
         raise corrupt(f"its operator sets are {shown or 'none'}")
+    return metadata
 
 
 def _opset(message: memoryview) -> tuple[str, int]:
@@ -59,6 +73,8 @@ def _check_graph(graph: memoryview) -> None:
             _check_node(_message(value))
         elif number == _GRAPH_INITIALIZER:
             _check_tensor(_message(value))
+        elif number == _GRAPH_NAME:
+            _text(value)
         elif number == _GRAPH_SPARSE:
             raise corrupt("it holds sparse tensors")
 
@@ -123,4 +139,7 @@ def _message(value: int | memoryview) -> memoryview:
 
 
 def _text(value: int | memoryview) -> str:
-    return bytes(_message(value)).decode("utf-8", "replace")
+    try:
+        return bytes(_message(value)).decode()
+    except UnicodeDecodeError as error:
+        raise corrupt("it has a text that is not UTF-8", position=error.start) from None

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 OUTSIDE = 0
-FORBIDDEN = np.float32(-1e4)
+FORBIDDEN = np.float32(-np.inf)
 """The score of a transition that no sequence may take."""
 
 Floats = npt.NDArray[np.float32]

@@ -32,7 +32,7 @@ def crf_gradients(
         scores: of each row's tags [rows, tags], texts one after another.
         tags: the right ones [rows].
         lengths: rows of each text.
-        transitions: score of each tag after each other [from, to]; -1e4 or less is impossible.
+        transitions: score of each tag after each other [from, to]; FORBIDDEN is impossible.
         starts: score of each tag in the first row [tags].
     """
     lattice = _Lattice(scores, lengths)

@@ -1,7 +1,7 @@
 """Training a head, whole: check, train, calibrate, write the file, try it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -64,7 +64,7 @@ class TrainingReport:
 class TrainedHead:
     """A head's file, and how good it is."""
 
-    model: bytes
+    model: bytes = field(repr=False)
     report: TrainingReport
 
 

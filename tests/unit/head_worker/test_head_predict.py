@@ -1,0 +1,167 @@
+"""A loaded head's answers: to good embeddings, to bad ones, and whoever else is asking."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manyheads.head_worker import Head, HeadOutput
+from manyheads.head_worker.building import ARTICLE_VIEW, article_head
+from manyheads.topics.errors import ArtifactError, ErrorCode, ManyheadsError, WireError
+from manyheads.topics.messages import Embedding
+from manyheads.topics.names import space
+from manyheads.topics.spans import pack_spans
+from manyheads.topics.tensor import Precision, Tensor
+from manyheads.topics.views import View
+from tests.unit.head_worker.school import POOLED, WIDTH, WORDS, embedding, of_rows, random_embedding
+
+
+def test_an_answer_names_the_entities_of_the_text(tagged_head: Head) -> None:
+    text = "please book me a flight to Cape Town on monday"
+    output = tagged_head.answer(embedding(text))
+    assert output.intents[0].name == "book"
+    assert [(entity.label, text[entity.start : entity.end]) for entity in output.entities] == [
+        ("city", "Cape Town"),
+        ("day", "monday"),
+    ]
+    assert all(entity.confidence > 0.5 for entity in output.entities)
+
+
+def test_intents_come_with_falling_confidences(tagged_head: Head) -> None:
+    intents = tagged_head.answer(embedding("cancel my trip of today")).intents
+    assert len(intents) == 3
+    confidences = [intent.confidence for intent in intents]
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_every_precision_of_the_wire_is_read(tagged_head: Head, precision: Precision) -> None:
+    assert (
+        tagged_head.answer(embedding("will it rain in Lima today?", precision=precision)).intents[0].name == "weather"
+    )
+
+
+def _wire(message: Embedding) -> Embedding:
+    return Embedding.from_bytes(message.to_bytes())
+
+
+_SENTENCES = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 40)), min_size=1, max_size=6)
+
+
+@settings(max_examples=30)
+@given(_SENTENCES, st.randoms())
+def test_an_answer_does_not_depend_on_who_else_asks(
+    tagged_head: Head, sentences: list[tuple[int, int]], order: "st.DrawFn"
+) -> None:
+    embeddings = [_wire(random_embedding(np.random.default_rng(seed), rows)) for seed, rows in sentences]
+    # An outlier that would stretch the scale of anything that it shared one with.
+    embeddings.append(of_rows(np.full((2, WIDTH), 1e6, np.float32), ((0, 1), (2, 3)), bytes(2)))
+    alone = [tagged_head.answer(each) for each in embeddings]
+    places = list(range(len(embeddings)))
+    order.shuffle(places)  # type: ignore[attr-defined]
+    together = dict(tagged_head.predict([embeddings[place] for place in places]))
+    assert [together[places.index(place)] for place in range(len(embeddings))] == alone
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.floats(0.01, 1e6))
+def test_entities_rise_within_the_text_and_never_overlap(tagged_head: Head, seed: int, rows: int, scale: float) -> None:
+    generator = np.random.default_rng(seed)
+    array = generator.standard_normal((rows, WIDTH), np.float32) * np.float32(scale)
+    ends = np.cumsum(generator.integers(1, 9, 2 * rows))
+    spans = tuple((int(start), int(end)) for start, end in ends.reshape(-1, 2))
+    output = tagged_head.answer(of_rows(array, spans, bytes(generator.integers(0, 256, rows, np.uint8))))
+    starts, stops = {start for start, _ in spans}, {end for _, end in spans}
+    end = 0
+    for entity in output.entities:
+        assert end <= entity.start < entity.end <= spans[-1][1]
+        assert entity.start in starts
+        assert entity.end in stops
+        assert entity.label in ("city", "day")
+        end = entity.end
+
+
+def _tensor(shape: tuple[int, ...], scale: float, precision: Precision = Precision.INT8) -> Tensor:
+    rows = shape[0]
+    if precision is Precision.INT8:
+        return Tensor(precision, shape, bytes([127]) * (rows * shape[1]), np.full(rows, scale, "<f4").tobytes())
+    return Tensor(precision, shape, np.full(shape, scale, "<f4").tobytes())
+
+
+_GOOD = embedding("to Oslo today")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"space": space("another")}, ErrorCode.SPACE_MISMATCH),
+        ({"view": View.parse("words:1,2")}, ErrorCode.SPACE_MISMATCH),
+        ({"view": POOLED}, ErrorCode.SPACE_MISMATCH),
+        ({"tensor": _tensor((3, WIDTH + 1), 1.0)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((0, WIDTH), 1.0)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((251, WIDTH), 1.0)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((3, WIDTH), float("nan"))}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((3, WIDTH), 3e38)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((3, WIDTH), float("inf"), Precision.FLOAT32)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"tensor": _tensor((3, WIDTH), 3e38, Precision.FLOAT32)}, ErrorCode.MALFORMED_MESSAGE),
+        ({"shapes": b"\0"}, ErrorCode.MALFORMED_MESSAGE),
+        ({"spans": b"", "shapes": b""}, ErrorCode.MALFORMED_MESSAGE),
+        ({"spans": b""}, ErrorCode.MALFORMED_MESSAGE),
+        ({"spans": pack_spans([(0, 2)])}, ErrorCode.MALFORMED_MESSAGE),
+        ({"spans": b"\xff\xff\xff\xff\xff"}, ErrorCode.MALFORMED_MESSAGE),
+    ],
+)
+def test_an_embedding_that_the_head_cannot_read_gets_its_error(
+    tagged_head: Head, changes: dict[str, object], code: ErrorCode
+) -> None:
+    bad = _GOOD.model_copy(update=changes)
+    outcomes = dict(tagged_head.predict([_GOOD, bad, _GOOD]))
+    failed = outcomes.pop(1)
+    assert isinstance(failed, ManyheadsError)
+    assert failed.code is code
+    # Its neighbours are not harmed.
+    assert outcomes == {0: tagged_head.answer(_GOOD), 2: tagged_head.answer(_GOOD)}
+
+
+def test_a_pooled_embedding_has_one_row(plain_head: Head) -> None:
+    two = of_rows(np.ones((2, WIDTH), np.float32), view=POOLED)
+    with pytest.raises(WireError, match="2 rows"):
+        plain_head.answer(two)
+
+
+def test_shape_flags_of_a_later_encoder_are_ignored(tagged_head: Head) -> None:
+    later = _GOOD.model_copy(update={"shapes": bytes(shape | 0xE0 for shape in _GOOD.shapes)})
+    assert tagged_head.answer(later) == tagged_head.answer(_GOOD)
+
+
+def test_rows_without_characters_name_nothing(tagged_head: Head) -> None:
+    empty = _GOOD.model_copy(update={"spans": pack_spans([(0, 0)] * 3)})
+    assert tagged_head.answer(_GOOD).entities
+    assert tagged_head.answer(empty).entities == ()
+
+
+def test_a_head_knows_what_it_reads(tagged_head: Head) -> None:
+    assert tagged_head.reads(space("made-up"), WORDS)
+    assert not tagged_head.reads(space("made-up"), POOLED)
+    with pytest.raises(ArtifactError, match="activate a head of this space"):
+        tagged_head.answer(embedding("hello", POOLED))
+
+
+def test_the_article_head_has_nine_million_parameters_in_int8() -> None:
+    model = article_head(1, space("random"))
+    assert 8.8e6 < len(model) < 9.5e6
+    assert model == article_head(1, space("random"))
+    assert model != article_head(2, space("random"))
+    head = Head.load(model)
+    output = head.answer(
+        random_embedding(np.random.default_rng(0), 15, 768, ARTICLE_VIEW).model_copy(update={"space": space("random")})
+    )
+    assert isinstance(output, HeadOutput)
+    assert len(output.intents) == 3
+
+
+def test_the_article_head_reads_any_width() -> None:
+    head = Head.load(article_head(1, space("random"), View.parse("words:1"), WIDTH))
+    embedded = random_embedding(np.random.default_rng(0), 7).model_copy(update={"space": space("random")})
+    assert head.answer(embedded) == head.answer(embedded)
