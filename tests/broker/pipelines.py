@@ -78,9 +78,9 @@ def running_pipelines() -> Iterator[Pipelines]:
         en.install(minilm)
         fr.install(small_random)
         heads = {
-            "en": en.teach(SHOP.tenant, SHOP, C0)[0],
-            "plain": en.teach(PLAIN.tenant, PLAIN, C1)[0],
-            "fr": fr.teach(SHOP.tenant, SHOP)[0],
+            "en": en.teach(SHOP.tenant, SHOP, C0),
+            "plain": en.teach(PLAIN.tenant, PLAIN, C1),
+            "fr": fr.teach(SHOP.tenant, SHOP),
         }
         stack.workers.start(
             encoder_worker(EN), head_worker(EN, C0), head_worker(EN, C1), encoder_worker(FR), head_worker(FR, C0)

@@ -118,7 +118,7 @@ REQUESTS = {
 EMBEDDINGS = {
     "another space": Case(ErrorCode.SPACE_MISMATCH, lambda good: packed(good, s="another-space")),
     "a tensor of another width": Case(
-        ErrorCode.SPACE_MISMATCH,
+        ErrorCode.MALFORMED_MESSAGE,
         lambda good: packed(
             good,
             x=msgpack.ExtType(TENSOR_EXT_TYPE, Tensor(Precision.INT8, (1, 4), bytes(4), bytes(4)).to_bytes()),

@@ -18,7 +18,7 @@ from manyheads.infra.local import LocalStack
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
-from manyheads.topics.errors import ManyheadsError
+from manyheads.topics.errors import BrokerError, ErrorCode, ManyheadsError
 from manyheads.topics.names import CellName, RingName, TenantName
 from manyheads.topics.registry import EncoderRecord, HeadRecord
 
@@ -81,22 +81,25 @@ class LocalRing:
         with TemporaryDirectory(prefix="manyheads-") as folder:
             build = build_encoder(Path(folder))
             record = self.registrar.encoder(build, self.ring, self.cells, self.registry)
-        self._follower.wait_until(lambda found: found.encoder(self.ring, record.version) == record, _SEEN_S)
+        self._wait_for(lambda found: found.encoder(self.ring, record.version) == record)
         self._teacher = None
         return record, build
 
-    def teach(self, tenant: TenantName, examples: Examples, cell: CellName | None = None) -> tuple[HeadRecord, Lesson]:
-        """Train a head with the ring's encoder, register it, and let it answer. Raises ManyheadsError."""
-        lesson = self.teacher.teach(tenant, examples)
+    def teach(self, tenant: TenantName, examples: Examples, cell: CellName | None = None) -> HeadRecord:
+        """Train a head with the ring's encoder and :meth:`publish` it. Raises ManyheadsError."""
+        return self.publish(self.teacher.teach(tenant, examples), cell)
+
+    def publish(self, lesson: Lesson, cell: CellName | None = None) -> HeadRecord:
+        """Register a trained head and let it answer, in ``cell`` or the first. Raises ArtifactError, BrokerError."""
         head = self.registrar.head(lesson)
         placement = self.registrar.activate(head, cell or self.cells[0], self.registry)
-        self._follower.wait_until(lambda found: found.placement(self.ring, tenant) == placement, _SEEN_S)
-        return head, lesson
+        self._wait_for(lambda found: found.placement(self.ring, lesson.tenant) == placement)
+        return head
 
     def teach_and_score(self, examples: TenantExamples) -> Taught:
         """:meth:`teach`, and score the head in process on the held-out utterances."""
-        head, lesson = self.teach(examples.tenant, examples)
-        return Taught(examples, head, self._scores(examples, lesson))
+        lesson = self.teacher.teach(examples.tenant, examples)
+        return Taught(examples, self.publish(lesson), self._scores(examples, lesson))
 
     @property
     def teacher(self) -> Teacher:
@@ -106,6 +109,13 @@ class LocalRing:
         if self._teacher is None:
             self._teacher = Teacher.load(encoder, self.stack.store)
         return self._teacher
+
+    def _wait_for(self, written: Callable[[RegistrySnapshot], bool]) -> None:
+        if not self._follower.wait_until(written, _SEEN_S):
+            raise BrokerError(
+                ErrorCode.BROKER_UNREACHABLE,
+                f"the registry was written, but cannot be read back for {_SEEN_S:g} s; is the broker still running?",
+            )
 
     def _scores(self, examples: TenantExamples, lesson: Lesson) -> Scores:
         embeddings = self.teacher.embed(examples.held_out, lesson.view)
