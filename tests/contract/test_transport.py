@@ -49,7 +49,7 @@ def _joined(
     try:
         yield consumer, listener
     finally:
-        consumer.close()
+        consumer.close(10)
 
 
 def _take(consumer: Consumer, count: int, until: Until) -> list[Record]:
@@ -98,7 +98,7 @@ def test_new_partitions_are_paused_until_they_are_resumed(cluster: Cluster, grou
     assert {record.partition for record in _take(consumer, 5, until)} == {1}
     consumer.resume([TopicPartition(topic, 0)])
     assert {record.partition for record in _take(consumer, 5, until)} == {0}
-    consumer.close()
+    consumer.close(10)
 
 
 def test_take_keeps_to_its_limit_and_loses_nothing(cluster: Cluster, group: str, until: Until) -> None:
@@ -121,7 +121,7 @@ def test_a_group_goes_on_where_it_committed(cluster: Cluster, group: str, until:
     cluster.write(*(Outgoing(topic, b"%d" % i) for i in range(6)))
     with _joined(cluster, group, topic, until, 1) as (consumer, _):
         _take(consumer, 6, until)
-        consumer.commit_now({TopicPartition(topic, 0): 4})
+        consumer.commit_now({TopicPartition(topic, 0): 4}, 10)
     assert cluster.committed(group, topic) == {TopicPartition(topic, 0): 4}
     with _joined(cluster, group, topic, until, 1) as (consumer, _):
         assert [record.offset for record in _take(consumer, 2, until)] == [4, 5]
@@ -144,7 +144,7 @@ def test_a_second_member_gets_its_share_from_where_the_first_committed(
     cluster.write(*(Outgoing(topic, b"%d" % i, partition=i % 2) for i in range(10)))
     with _joined(cluster, group, topic, until, 2) as (first, first_listener):
         _take(first, 10, until)
-        first_listener.at_revocation = lambda: first.commit_now({TopicPartition(topic, n): 3 for n in range(2)})
+        first_listener.at_revocation = lambda: first.commit_now({TopicPartition(topic, n): 3 for n in range(2)}, 10)
         second_listener = _Listener()
         second = cluster.transport.consumer(group, topic, second_listener, prefetch_bytes=1_000_000)
 
@@ -158,7 +158,7 @@ def test_a_second_member_gets_its_share_from_where_the_first_committed(
         assert first_listener.events[-1] == ("revoked", [moved])
         second.resume([moved])
         assert [record.offset for record in _take(second, 2, until)] == [3, 4]
-        second.close()
+        second.close(10)
         assert second_listener.events[-1] == ("revoked", [moved])
 
 
@@ -169,7 +169,7 @@ def test_rewinding_takes_again_from_what_is_committed_or_else_from_the_start(
     cluster.write(*(Outgoing(topic, b"%d" % i, partition=i % 2) for i in range(8)))
     with _joined(cluster, group, topic, until, 2) as (consumer, _):
         _take(consumer, 8, until)
-        consumer.commit_now({TopicPartition(topic, 0): 2})
+        consumer.commit_now({TopicPartition(topic, 0): 2}, 10)
         start = {TopicPartition(topic, 0): 0, TopicPartition(topic, 1): 1, TopicPartition("gone", 0): 5}
         done: list[bool] = []
         until(lambda: any(done), lambda: done.append(consumer.rewind(start, 1.0)))

@@ -9,10 +9,15 @@ TRANSACTION_TIMEOUT_MS = 15_000
 
 Config = dict[str, Any]
 
+_CONNECTION: Config = {
+    "reconnect.backoff.max.ms": 1_000,
+    "log.connection.close": False,  # idle connections come and go
+}
+
 
 def consumer_config(group: str, prefetch_bytes: int) -> Config:
     """Settings of a stage's consumer."""
-    return {
+    return _CONNECTION | {
         "group.id": group,
         "group.protocol": "consumer",  # KIP-848: a rebalance moves only what must move
         "enable.auto.commit": False,
@@ -30,13 +35,12 @@ def consumer_config(group: str, prefetch_bytes: int) -> Config:
         "fetch.queue.backoff.ms": 10,
         # A partition that joins waits for the fetch that is under way.
         "fetch.wait.max.ms": 100,
-        "reconnect.backoff.max.ms": 1_000,
     }
 
 
 def publisher_config() -> Config:
     """Settings of a stage's producer."""
-    return {
+    return _CONNECTION | {
         "enable.idempotence": True,
         "acks": "all",
         # Every result is kept until the broker has it: only a stop gives up.
@@ -48,7 +52,6 @@ def publisher_config() -> Config:
         "topic.metadata.propagation.max.ms": 5_000,
         "queue.buffering.max.messages": 100_000,
         "queue.buffering.max.kbytes": 128 * 1024,
-        "reconnect.backoff.max.ms": 1_000,
         "allow.auto.create.topics": False,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
+from manyheads.infra.kafka.background import BackgroundCall
 from manyheads.infra.kafka.config import Config
 from manyheads.infra.kafka.errors import broker_error, is_for_good, kafka_error, log, log_client_error
 from manyheads.infra.kafka.records import Offsets, Record, TopicPartition
@@ -74,9 +75,17 @@ class ConfluentConsumer:
         except KafkaException:
             self._refused += offsets
 
-    def commit_now(self, offsets: Offsets) -> None:
+    def commit_now(self, offsets: Offsets, timeout_s: float) -> None:
+        positions = _positions(offsets, offsets)
+        call = BackgroundCall(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
+        if not call.wait(timeout_s):
+            raise BrokerError(
+                ErrorCode.BROKER_UNREACHABLE,
+                f"offsets could not be committed within {timeout_s:.0f} s; does the broker run?",
+                seconds=timeout_s,
+            )
         try:
-            answers = self._consumer.commit(offsets=_positions(offsets, offsets), asynchronous=False)
+            answers = call.result()
         except KafkaException as raised:
             raise broker_error("offsets could not be committed", kafka_error(raised)) from raised
         for answer in answers:
@@ -104,8 +113,12 @@ class ConfluentConsumer:
         self._count = len(topic.partitions)
         return self._count
 
-    def close(self) -> None:
-        self._consumer.close()
+    def close(self, timeout_s: float) -> None:
+        call = BackgroundCall(self._consumer.close)
+        if call.wait(timeout_s):
+            call.result()
+        else:
+            event(log, "consumer_left_behind", level=logging.WARNING, topic=self._topic, seconds=timeout_s)
 
     def _check(self, error: KafkaError) -> None:
         if error.fatal() or is_for_good(error):

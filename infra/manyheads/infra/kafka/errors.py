@@ -35,6 +35,10 @@ _FOR_GOOD = frozenset(
 )
 
 
+_LOGGED = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE})
+"""librdkafka has a log line for each, with more in it"""
+
+
 def kafka_error(error: KafkaException) -> KafkaError:
     """What a KafkaException carries."""
     carried: KafkaError = error.args[0]
@@ -67,4 +71,6 @@ def broker_error(what: str, error: KafkaError) -> BrokerError:
 
 def log_client_error(error: KafkaError) -> None:
     """librdkafka's ``error_cb``: it retries by itself; the log tells why nothing moves."""
+    if error.code() in _LOGGED:
+        return
     event(log, "kafka_error", level=logging.WARNING, error=error.name(), reason=error.str(), fatal=error.fatal())

@@ -93,6 +93,9 @@ class ConfluentPublisher:
         if self._rebuilds > _MAX_REBUILDS:
             raise broker_error(f"Kafka broke off with this worker's producer {self._rebuilds} times in a row", reason)
         event(log, "producer_rebuilt", level=logging.WARNING, error=reason.name(), reason=reason.str())
+        self._replace_producer()
+
+    def _replace_producer(self) -> None:
         self._discard()
         self._fatal = None
         self._producer = self._new_producer()

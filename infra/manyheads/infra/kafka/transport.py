@@ -35,7 +35,7 @@ class Delivery:
 
 
 class RebalanceListener(Protocol):
-    """Told about partitions from within :meth:`Consumer.take` and :meth:`Consumer.close`."""
+    """Told about partitions, always from within :meth:`Consumer.take` or :meth:`Consumer.close`."""
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """These are now ours, and paused: nothing of them is taken before :meth:`Consumer.resume`."""
@@ -72,8 +72,8 @@ class Consumer(Protocol):
     def commit(self, offsets: Offsets) -> None:
         """Commit without waiting; :meth:`refused_commits` tells what did not come to be."""
 
-    def commit_now(self, offsets: Offsets) -> None:
-        """Commit and wait for the broker. Raises BrokerError(broker_unreachable) if it did not happen."""
+    def commit_now(self, offsets: Offsets, timeout_s: float) -> None:
+        """Commit and wait for the broker. Raises BrokerError(broker_unreachable) if it did not happen in time."""
 
     def refused_commits(self) -> Sequence[TopicPartition]:
         """Partitions whose commit failed since the last call; their offsets must be committed again."""
@@ -84,8 +84,11 @@ class Consumer(Protocol):
     def partition_count(self) -> int:
         """How many partitions the topic has. Raises BrokerError: broker_unreachable or topics_missing."""
 
-    def close(self) -> None:
-        """Leave the group. The listener is told first that its partitions are revoked."""
+    def close(self, timeout_s: float) -> None:
+        """Leave the group. The listener is told first that its partitions are revoked, perhaps from another thread.
+
+        Gives up after ``timeout_s``: the group then finds out by itself that this member is gone.
+        """
 
 
 class Publisher(Protocol):

@@ -10,8 +10,10 @@ from manyheads.infra.stage.lane import StageLane, Surroundings
 from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.tickets import Publication
 
-_BROKER_S = 0.5
-"""how long one call waits for the broker: interactive records wait as long"""
+_TURN_S = 0.005
+"""how long one turn waits for a transaction: interactive records wait as long"""
+_WAIT_S = 0.5
+"""how long one call waits for the broker where nothing else can be done meanwhile"""
 
 
 class BatchLane(StageLane):
@@ -35,11 +37,11 @@ class BatchLane(StageLane):
         return transport.transactions(f"{self.input.group}.{self._options.instance}")
 
     def _may_take(self) -> bool:
-        if self._ending is not None:
+        if self._is_due():
             return False
         if not self._begun:
-            self._begun = self._publisher.begin(_BROKER_S)
-        if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _BROKER_S):
+            self._begun = self._publisher.begin(_TURN_S)
+        if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _WAIT_S):
             self._rewind_to.clear()
         return self._begun and not self._rewind_to
 
@@ -68,22 +70,23 @@ class BatchLane(StageLane):
         if broken is not None:
             self._redo(f"a publication failed: {broken.failure}")
 
-    def _commit_when_due(self) -> None:
-        if self._records == 0:
-            return
+    def _is_due(self) -> bool:
+        """Whether the transaction is to end; it takes nothing more then."""
         age = self._clock.monotonic() - self._since
-        if self._records < self._options.transaction_records and age < self._options.transaction_interval_s:
-            return
-        if not self._core.unfinished:
-            self._end()
+        full = self._records >= self._options.transaction_records
+        return self._records > 0 and (full or age >= self._options.transaction_interval_s)
+
+    def _commit_when_due(self) -> None:
+        if self._is_due() and not self._core.unfinished:
+            self._end(_TURN_S)
 
     def _settle(self, timeout_s: float) -> None:
         deadline = self._clock.monotonic() + timeout_s
         while self._records and self._clock.monotonic() < deadline:
-            self._learn(self._publisher.deliveries(_BROKER_S if self._core.unfinished else 0))
+            self._learn(self._publisher.deliveries(_WAIT_S if self._core.unfinished else 0))
             self._core.release_all()
             if self._records and not self._core.unfinished:
-                self._end()
+                self._end(_WAIT_S)
         if self._records:
             self._redo("it could not be committed in time")
 
@@ -101,11 +104,11 @@ class BatchLane(StageLane):
         for partition in partitions:
             self._rewind_to.pop(partition, None)
 
-    def _end(self) -> None:
+    def _end(self, timeout_s: float) -> None:
         if self._ending is None:
             self._ending = self._core.to_commit()
         try:
-            if not self._publisher.end(self._ending, self._consumer.membership(), _BROKER_S):
+            if not self._publisher.end(self._ending, self._consumer.membership(), timeout_s):
                 return
         except TransactionLostError as error:
             self._redo(str(error))

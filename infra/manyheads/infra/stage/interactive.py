@@ -64,7 +64,7 @@ class InteractiveLane(StageLane):
         offsets = self._core.to_commit()
         if offsets:
             try:
-                self._consumer.commit_now(offsets)
+                self._consumer.commit_now(offsets, self._options.leave_timeout_s)
             except BrokerError as error:
                 # Promised is at least once: what is not committed is processed again.
                 self._say("commit_failed", level=logging.WARNING, error=error)

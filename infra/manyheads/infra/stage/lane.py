@@ -158,8 +158,8 @@ class StageLane(ABC):
         """Leave the group; whatever is not committed yet is another's to process again."""
         self._closing = True
         self._give_up()
-        self._consumer.close()
-        self._publisher.close(self._options.revoke_timeout_s)
+        self._consumer.close(self._options.leave_timeout_s)
+        self._publisher.close(self._options.leave_timeout_s)
 
     # Rebalances, called from within the consumer's take and close
 

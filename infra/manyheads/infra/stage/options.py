@@ -49,7 +49,10 @@ class StageOptions:
     """a worker that has no partition after this long is one more than there are partitions"""
     revoke_timeout_s: float = 10.0
     """how long partitions are kept from their next owner so that what is in flight can be committed"""
-    drain_timeout_s: float = 20.0
+    drain_timeout_s: float = 15.0
+    """how long a stop waits for results to be acknowledged"""
+    leave_timeout_s: float = 3.0
+    """how long the last commit, and the farewell to the group, may each take: more is in vain, the broker is away"""
     dead_letter_patience_s: float = 30.0
     """how long dead letters may be refused until the worker stops"""
     halting: HaltPolicy = field(default_factory=HaltPolicy)

@@ -49,11 +49,11 @@ class MemoryConsumer:
 
     def commit(self, offsets: Offsets) -> None:
         try:
-            self.commit_now(offsets)
+            self.commit_now(offsets, 0)
         except BrokerError:
             self._refused += offsets
 
-    def commit_now(self, offsets: Offsets) -> None:
+    def commit_now(self, offsets: Offsets, timeout_s: float) -> None:
         self._broker.require()
         if self._member not in self._group.members:
             raise BrokerError(ErrorCode.BROKER_UNREACHABLE, "this consumer is no member of its group any more")
@@ -72,7 +72,7 @@ class MemoryConsumer:
             raise BrokerError(ErrorCode.TOPICS_MISSING, f"{self._topic} does not exist; create it", topic=self._topic)
         return self._broker.partitions[self._topic]
 
-    def close(self) -> None:
+    def close(self, timeout_s: float) -> None:
         if self._member in self._group.members:
             self._let_go(set(self._member.assigned))
             self._group.members.remove(self._member)
