@@ -2,23 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from manyheads.cli.demo.scores import Scored, Scores, score
-from manyheads.cli.demo.utterances import Examples, TenantExamples
+from manyheads.cli.demo.utterances import Examples
 from manyheads.cli.provision import Registrar
 from manyheads.cli.teaching import Lesson, Teacher
 from manyheads.encoder_worker.build import EncoderBuild
-from manyheads.head_worker import Head
 from manyheads.infra.local import LocalStack
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
-from manyheads.topics.errors import BrokerError, ErrorCode, ManyheadsError
+from manyheads.topics.errors import BrokerError, ErrorCode
 from manyheads.topics.names import CellName, RingName, TenantName
 from manyheads.topics.registry import EncoderRecord, HeadRecord
 
@@ -26,16 +23,6 @@ BuildEncoder = Callable[[Path], EncoderBuild]
 """Builds an encoder into a folder."""
 
 _SEEN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """A tenant whose head was trained here."""
-
-    examples: TenantExamples
-    head: HeadRecord
-    held_out: Scores
-    """in process, on the utterances that it was not trained on"""
 
 
 class LocalRing:
@@ -96,11 +83,6 @@ class LocalRing:
         self._wait_for(lambda found: found.placement(self.ring, lesson.tenant) == placement)
         return head
 
-    def teach_and_score(self, examples: TenantExamples) -> Taught:
-        """:meth:`teach`, and score the head in process on the held-out utterances."""
-        lesson = self.teacher.teach(examples.tenant, examples)
-        return Taught(examples, self.publish(lesson), self._scores(examples, lesson))
-
     @property
     def teacher(self) -> Teacher:
         """Trains with the ring's live encoder, which it keeps loaded."""
@@ -116,13 +98,3 @@ class LocalRing:
                 ErrorCode.BROKER_UNREACHABLE,
                 f"the registry was written, but cannot be read back for {_SEEN_S:g} s; is the broker still running?",
             )
-
-    def _scores(self, examples: TenantExamples, lesson: Lesson) -> Scores:
-        embeddings = self.teacher.embed(examples.held_out, lesson.view)
-        answers: list[Scored] = []
-        for index, output in Head.load(lesson.model).predict(embeddings):
-            if isinstance(output, ManyheadsError):
-                raise output
-            spans = frozenset((entity.label, entity.start, entity.end) for entity in output.entities)
-            answers.append(Scored(examples.held_out[index], output.intents[0].name, spans))
-        return score(answers)

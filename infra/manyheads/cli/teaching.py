@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Self
 
+from manyheads.cli.demo.scores import Scored, Scores, score
 from manyheads.cli.demo.utterances import Examples, LabelledText
 from manyheads.encoder_worker import EncoderModel
+from manyheads.head_worker import Head
 from manyheads.head_worker.training import EntityExample, LabelledEmbedding, fit_head
 from manyheads.infra.store import ModelStore
 from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError
@@ -66,6 +68,16 @@ class Teacher:
                 raise outcome
             found[index] = outcome
         return [found[index] for index in range(len(examples))]
+
+    def score(self, lesson: Lesson, held_out: Sequence[LabelledText]) -> Scores:
+        """How good a trained head is on utterances that it was not trained on. Raises ManyheadsError."""
+        head = Head.load(lesson.model)
+        answers: list[Scored] = []
+        for embedding, example in zip(self.embed(held_out, lesson.view), held_out, strict=True):
+            output = head.answer(embedding)
+            spans = frozenset((entity.label, entity.start, entity.end) for entity in output.entities)
+            answers.append(Scored(example, output.intents[0].name, spans))
+        return score(answers)
 
 
 def _labelled(embedding: Embedding, example: LabelledText) -> LabelledEmbedding:

@@ -13,6 +13,7 @@ from manyheads.cli.encoder import summary
 from manyheads.cli.interrupts import Interrupts
 from manyheads.cli.local_ring import LocalRing
 from manyheads.cli.steps import console, step
+from manyheads.cli.trainers import Trainers
 from manyheads.encoder_worker.build import build_minilm
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
 from manyheads.topics.names import cell as cell_name
@@ -72,11 +73,12 @@ def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack
 def _teach_new_tenants(local: LocalRing, out: Console) -> None:
     placed = {placement.tenant for placement in local.registry.tenants(RING)}
     new = [examples for examples in load_tenants() if examples.tenant not in placed]
+    before = f"{len(placed)} tenants from before" if placed else ""
     with step(out, "Training heads") as current:
-        for number, examples in enumerate(new, start=1):
-            current.tell(f"Training heads: {examples.tenant}, {number} of {len(new)}")
-            local.teach(examples.tenant, examples)
-        before = f"{len(placed)} tenants from before" if placed else ""
+        if new:
+            with Trainers(local, new) as trainers:
+                for number, _ in enumerate(trainers.taught(), start=1):
+                    current.tell(f"Training heads: {number} of {len(new)}")
         trained = f"{len(new)} heads trained" if new else ""
         current.done = ", ".join(filter(None, (trained, before)))
 

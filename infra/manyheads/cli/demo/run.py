@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -25,11 +27,12 @@ from manyheads.cli.demo.scores import score
 from manyheads.cli.demo.utterances import TenantExamples, load_tenants
 from manyheads.cli.encoder import summary
 from manyheads.cli.interrupts import Interrupts
-from manyheads.cli.local_ring import LocalRing, Taught
+from manyheads.cli.local_ring import LocalRing
 from manyheads.cli.steps import console, counting, step
+from manyheads.cli.trainers import Taught, Trainers
 from manyheads.encoder_worker.build import build_minilm
 from manyheads.encoder_worker.build.minilm import minilm_file
-from manyheads.infra.broker.jars import locked_jars
+from manyheads.infra.broker.jars import class_path, locked_jars
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
 from manyheads.producers import Answer, Client
 from manyheads.topics.names import cell as cell_name
@@ -80,30 +83,45 @@ def run_demo(options: DemoOptions) -> None:
 
 def _demo(options: DemoOptions, out: Console, interrupts: Interrupts, resources: ExitStack) -> None:
     tenants = load_tenants()
-    with step(out, "Starting Apache Kafka (the first time downloads it, 45 MB)") as current:
-        stack = resources.enter_context(LocalStack(options.keep))
-        local = resources.enter_context(LocalRing(stack, RING, (CELL,)))
-        current.done = f"Apache Kafka {_kafka_version()} at {stack.kafka.bootstrap_servers}"
-    with step(out, "Building the encoder from real weights") as current:
-        current.done = f"Encoder {summary(*local.install(lambda folder: build_minilm(folder, current.tell)))}"
-    taught = _teach(local, tenants, out)
-    with step(out, "Starting the workers") as current:
-        stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * _HEAD_WORKERS)
-        current.done = f"1 encoder worker and {_HEAD_WORKERS} head workers, a process each"
+    local = _start_ring(options, out, resources)
+    stack = local.stack
+    with Trainers(local, tenants) as trainers:
+        # Workers follow the registry: a head that is registered later is served without a restart.
+        with step(out, "Starting the workers") as current:
+            stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * _HEAD_WORKERS)
+            current.done = f"1 encoder worker and {_HEAD_WORKERS} head workers, a process each"
+        taught = _teach(trainers, tenants, out)
     served = interrupts.run(_serve(options, stack, tenants, out))
     _report(local, taught, served, out)
 
 
-def _teach(local: LocalRing, tenants: Sequence[TenantExamples], out: Console) -> list[Taught]:
+def _start_ring(options: DemoOptions, out: Console, resources: ExitStack) -> LocalRing:
+    """Kafka starts while the encoder is built."""
+    with step(out, "Fetching Apache Kafka (45 MB, the first time only)") as current:
+        class_path()
+        current.done = f"Apache Kafka {_kafka_version()}, from its own jars"
+    with ThreadPoolExecutor(1) as pool, TemporaryDirectory(prefix="manyheads-") as folder:
+        starting = pool.submit(resources.enter_context, LocalStack(options.keep))
+        with step(out, "Building the encoder from real weights") as current:
+            build = build_minilm(Path(folder), current.tell)
+            current.done = f"Encoder {summary(build.record(RING), build)}"
+        with step(out, "Starting Kafka") as current:
+            local = resources.enter_context(LocalRing(starting.result(), RING, (CELL,)))
+            local.install(lambda _: build)
+            current.done = f"Kafka at {local.stack.kafka.bootstrap_servers}"
+    return local
+
+
+def _teach(trainers: Trainers, tenants: Sequence[TenantExamples], out: Console) -> list[Taught]:
     taught: list[Taught] = []
     with step(out, "Training heads") as current:
-        for examples in tenants:
-            current.tell(f"Training heads: {examples.tenant}, {len(taught) + 1} of {len(tenants)}")
-            taught.append(local.teach_and_score(examples))
+        for each in trainers.taught():
+            taught.append(each)
+            current.tell(f"Training heads: {len(taught)} of {len(tenants)}")
         trained = sum(len(examples.train) for examples in tenants)
         held_out = sum(len(examples.held_out) for examples in tenants)
         current.done = f"{len(tenants)} heads trained on {trained:,} utterances, scored on {held_out:,} others"
-    return taught
+    return sorted(taught, key=lambda each: each.examples.tenant)
 
 
 async def _serve(options: DemoOptions, stack: LocalStack, tenants: Sequence[TenantExamples], out: Console) -> Served:

@@ -4,7 +4,7 @@
 """
 
 from manyheads.infra.local.stack import LocalStack
-from manyheads.infra.local.workers import LocalWorkers, WorkerKind, WorkerSpec, encoder_worker, head_worker
+from manyheads.infra.local.workers import LocalWorkers, WorkerKind, WorkerSpec, encoder_worker, environment, head_worker
 
 __all__ = [
     "LocalStack",
@@ -12,5 +12,6 @@ __all__ = [
     "WorkerKind",
     "WorkerSpec",
     "encoder_worker",
+    "environment",
     "head_worker",
 ]
