@@ -121,7 +121,8 @@ class RealCluster:
         return sorted(records, key=lambda record: (record.partition, record.offset))
 
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
-        with self._reader(group, {}) as reader:
+        # Else the answer waits for the end of a transaction, which waits for the test's next step.
+        with self._reader(group, {"isolation.level": "read_uncommitted"}) as reader:
             numbers = reader.list_topics(topic, 10).topics[topic].partitions
             positions = _committed(reader, [Position(topic, number) for number in numbers])
         return {TopicPartition(each.topic, each.partition): each.offset for each in positions if each.offset >= 0}

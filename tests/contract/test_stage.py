@@ -106,12 +106,11 @@ def test_a_second_worker_takes_over_without_loss_or_repetition(
     cluster: Cluster, group: str, until: Until, lane: Lane
 ) -> None:
     topic, replies = cluster.create(2), cluster.create(1)
-    options = StageOptions(max_take=4, batch_take=4)
     first_stage, second_stage = AskedStage(), AskedStage()
     cluster.write(*(request(topic, n, reply_to=replies) for n in range(200)))
-    first = _worker(cluster, first_stage, LaneInput(lane, EN, topic, group), options)
+    first = _worker(cluster, first_stage, LaneInput(lane, EN, topic, group), StageOptions(max_take=4, batch_take=4))
     until(lambda: len(first_stage.jobs) >= 20, first.step)
-    second = _worker(cluster, second_stage, LaneInput(lane, EN, topic, group), options)
+    second = _worker(cluster, second_stage, LaneInput(lane, EN, topic, group), StageOptions(max_take=4, batch_take=4))
     until(lambda: len(second_stage.assigned_partitions) == 1, lambda: (first.step(), second.step()))
     first.close()
     cluster.write(*(request(topic, n, reply_to=replies) for n in range(200, 220)))

@@ -29,6 +29,7 @@ class ConfluentConsumer:
         self._assigned: set[TopicPartition] = set()
         self._refused: list[TopicPartition] = []
         self._count = 0
+        self._in_callback = False
         callbacks = {"on_commit": self._on_commit, "error_cb": log_client_error}
         self._consumer = confluent_kafka.Consumer(config | callbacks, logger=log)
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -76,21 +77,26 @@ class ConfluentConsumer:
             self._refused += offsets
 
     def commit_now(self, offsets: Offsets, timeout_s: float) -> None:
-        positions = _positions(offsets, offsets)
-        call = BackgroundCall(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
-        if not call.wait(timeout_s):
-            raise BrokerError(
-                ErrorCode.BROKER_UNREACHABLE,
-                f"offsets could not be committed within {timeout_s:.0f} s; does the broker run?",
-                seconds=timeout_s,
-            )
         try:
-            answers = call.result()
+            answers = self._commit_and_wait(_positions(offsets, offsets), timeout_s)
         except KafkaException as raised:
             raise broker_error("offsets could not be committed", kafka_error(raised)) from raised
         for answer in answers:
             if answer.error is not None:
                 raise broker_error("offsets could not be committed", answer.error)
+
+    def _commit_and_wait(self, positions: _Positions, timeout_s: float) -> _Positions:
+        if self._in_callback:
+            # During a rebalance librdkafka lets this thread commit and no other; the broker was there just now.
+            return self._consumer.commit(offsets=positions, asynchronous=False)
+        call = BackgroundCall(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
+        if call.wait(timeout_s):
+            return call.result()
+        raise BrokerError(
+            ErrorCode.BROKER_UNREACHABLE,
+            f"offsets could not be committed within {timeout_s:.0f} s; does the broker run?",
+            seconds=timeout_s,
+        )
 
     def refused_commits(self) -> Sequence[TopicPartition]:
         refused, self._refused = self._refused, []
@@ -136,7 +142,11 @@ class ConfluentConsumer:
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, positions: _Positions) -> None:
         partitions = _partitions(positions)
-        self._listener.revoked(partitions)
+        self._in_callback = True
+        try:
+            self._listener.revoked(partitions)
+        finally:
+            self._in_callback = False
         self._assigned.difference_update(partitions)
         consumer.incremental_unassign(positions)
 
