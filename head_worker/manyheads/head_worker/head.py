@@ -7,13 +7,12 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from manyheads.head_worker.card import HeadCard, TaggerCard, corrupt
 from manyheads.head_worker.decoding import EntityDecoder
 from manyheads.head_worker.model_file import check_model
 from manyheads.head_worker.tags import Floats
-from manyheads.infra.onnx.sessions import cpu_session
+from manyheads.infra.onnx.sessions import Session, cpu_session
 from manyheads.topics.arrays import to_array
 from manyheads.topics.errors import ArtifactError, ErrorCode, InternalError, ManyheadsError, WireError
 from manyheads.topics.limits import MAX_TOKENS
@@ -59,7 +58,7 @@ class Head:
         size_bytes: of its file.
     """
 
-    def __init__(self, card: HeadCard, session: onnxruntime.InferenceSession, size_bytes: int) -> None:
+    def __init__(self, card: HeadCard, session: Session, size_bytes: int) -> None:
         self.card = card
         self.size_bytes = size_bytes
         self._session = session
@@ -207,7 +206,7 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _check_signature(session: onnxruntime.InferenceSession, card: HeadCard) -> None:
+def _check_signature(session: Session, card: HeadCard) -> None:
     inputs: dict[str, tuple[str, int | None]] = {ROWS: ("tensor(float)", card.width)}
     outputs: dict[str, tuple[str, int | None]] = {INTENTS: ("tensor(float)", len(card.intents))}
     if card.tagger is not None:
