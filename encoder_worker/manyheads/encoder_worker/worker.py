@@ -1,7 +1,6 @@
 """The encoder worker's process: settings in, a stage worker on both lanes, exit code out."""
 
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 
 from manyheads.encoder_worker.devices import needed_files, resolve_device
@@ -11,10 +10,11 @@ from manyheads.encoder_worker.stage import EncoderStage
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
-from manyheads.infra.stage.options import LaneInput, StageOptions
+from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.worker import StageWorker, run_until_signalled
 from manyheads.infra.store import ModelStore, StoreSettings
-from manyheads.infra.telemetry import NO_METRICS, Metrics, event, serve_metrics
+from manyheads.infra.telemetry import event
+from manyheads.infra.worker.parts import open_parts
 from manyheads.topics.errors import ErrorCode, RoutingError
 from manyheads.topics.names import Lane, RingName, encoder_group, requests_topic
 from manyheads.topics.registry import EncoderRecord
@@ -32,20 +32,12 @@ def run_worker(settings: EncoderWorkerSettings, kafka: KafkaSettings, store: Sto
         BrokerError: Kafka cannot be reached, or lacks the ring's topics.
         InternalError: worker_halted, because nearly every record failed.
     """
-    with ExitStack() as open_parts:
-        metrics = NO_METRICS
-        if settings.metrics_port is not None:
-            metrics = Metrics()
-            server = open_parts.enter_context(serve_metrics(metrics, settings.metrics_port))
-            event(_log, "metrics_served", port=server.port)
-        registry = RegistryFollower(kafka, metrics)
-        registry.start(settings.registry_timeout_s)
-        open_parts.callback(registry.close)
-        record = await_encoder(registry, settings.ring, settings.registry_timeout_s)
-        stage = EncoderStage(settings.ring, _load(record, settings, store), registry, metrics)
-        run_until_signalled(
-            StageWorker(kafka, stage, lane_inputs(settings.ring), _stage_options(settings), metrics=metrics)
-        )
+    with open_parts(settings, kafka, store) as parts:
+        record = await_encoder(parts.registry, settings.ring, settings.registry_timeout_s)
+        model = _load(record, settings, parts.models)
+        stage = EncoderStage(settings.ring, model, parts.registry, parts.metrics)
+        inputs = lane_inputs(settings.ring)
+        run_until_signalled(StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics))
 
 
 def await_encoder(registry: RegistryFollower, ring: RingName, timeout_s: float) -> EncoderRecord:
@@ -81,17 +73,10 @@ def lane_inputs(ring: RingName) -> tuple[LaneInput, ...]:
     return tuple(LaneInput(lane, ring, requests_topic(ring, lane), encoder_group(ring, lane)) for lane in Lane)
 
 
-def _load(record: EncoderRecord, settings: EncoderWorkerSettings, store: StoreSettings) -> EncoderModel:
+def _load(record: EncoderRecord, settings: EncoderWorkerSettings, models: ModelStore) -> EncoderModel:
     device = resolve_device(settings.device, {ref.name for ref in record.artifacts})
-    models = ModelStore(store.store_url, store.store_cache_dir)
     files: dict[str, Path] = {ref.name: models.fetch(ref) for ref in needed_files(record, device)}
     options = EncoderOptions(device, settings.threads, settings.tokens_per_run)
     model = EncoderModel.load(record, files, options)
     event(_log, "encoder_loaded", ring=record.ring, version=record.version, space=record.space, device=device)
     return model
-
-
-def _stage_options(settings: EncoderWorkerSettings) -> StageOptions:
-    if settings.instance is None:
-        return StageOptions(max_take=settings.max_take)
-    return StageOptions(max_take=settings.max_take, instance=settings.instance)

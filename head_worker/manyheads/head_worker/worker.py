@@ -1,21 +1,16 @@
 """The head worker's process: settings in, a stage worker on both lanes, exit code out."""
 
-import logging
-from contextlib import ExitStack
-
 from manyheads.head_worker.settings import HeadWorkerSettings
 from manyheads.head_worker.stage import HeadStage, HeadStageOptions
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
-from manyheads.infra.stage.options import LaneInput, StageOptions
+from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.worker import StageWorker, run_until_signalled
-from manyheads.infra.store import ModelStore, StoreSettings
-from manyheads.infra.telemetry import NO_METRICS, Metrics, event, serve_metrics
+from manyheads.infra.store import StoreSettings
+from manyheads.infra.worker.parts import open_parts
 from manyheads.topics.errors import ErrorCode, RoutingError
 from manyheads.topics.names import CellName, Lane, RingName, embeddings_topic, head_group
-
-_log = logging.getLogger(__name__)
 
 
 def run_worker(settings: HeadWorkerSettings, kafka: KafkaSettings, store: StoreSettings) -> None:
@@ -27,21 +22,12 @@ def run_worker(settings: HeadWorkerSettings, kafka: KafkaSettings, store: StoreS
         BrokerError: Kafka cannot be reached, or lacks the cell's topics.
         InternalError: worker_halted, because nearly every record failed.
     """
-    with ExitStack() as open_parts:
-        metrics = NO_METRICS
-        if settings.metrics_port is not None:
-            metrics = Metrics()
-            server = open_parts.enter_context(serve_metrics(metrics, settings.metrics_port))
-            event(_log, "metrics_served", port=server.port)
-        models = ModelStore(store.store_url, store.store_cache_dir)
-        registry = RegistryFollower(kafka, metrics)
-        registry.start(settings.registry_timeout_s)
-        open_parts.callback(registry.close)
-        await_cell(registry, settings.ring, settings.cell, settings.registry_timeout_s)
+    with open_parts(settings, kafka, store) as parts:
+        await_cell(parts.registry, settings.ring, settings.cell, settings.registry_timeout_s)
         options = HeadStageOptions(grace_s=settings.grace_s)
-        stage = HeadStage(settings.ring, settings.cell, registry, models, options, metrics=metrics)
+        stage = HeadStage(settings.ring, settings.cell, parts.registry, parts.models, options, metrics=parts.metrics)
         inputs = lane_inputs(settings.ring, settings.cell)
-        run_until_signalled(StageWorker(kafka, stage, inputs, _stage_options(settings), metrics=metrics))
+        run_until_signalled(StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics))
 
 
 def await_cell(registry: RegistryFollower, ring: RingName, cell: CellName, timeout_s: float) -> None:
@@ -74,9 +60,3 @@ def lane_inputs(ring: RingName, cell: CellName) -> tuple[LaneInput, ...]:
     return tuple(
         LaneInput(lane, ring, embeddings_topic(ring, cell, lane), head_group(ring, cell, lane)) for lane in Lane
     )
-
-
-def _stage_options(settings: HeadWorkerSettings) -> StageOptions:
-    if settings.instance is None:
-        return StageOptions(max_take=settings.max_take)
-    return StageOptions(max_take=settings.max_take, instance=settings.instance)

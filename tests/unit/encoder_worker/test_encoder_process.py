@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from manyheads.encoder_worker.__main__ import main
+from manyheads.encoder_worker.__main__ import PROGRAM
 from manyheads.encoder_worker.devices import Device
 from manyheads.encoder_worker.settings import EncoderWorkerSettings
 from manyheads.encoder_worker.worker import lane_inputs
@@ -32,7 +32,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_lists_every_variable_with_an_example(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([flag]) == 0
+    assert PROGRAM.main([flag]) == 0
     shown = capsys.readouterr().out
     for name in [*EncoderWorkerSettings.model_fields, "store_url", "bootstrap_servers", "sasl_password"]:
         assert variable(name) in shown
@@ -40,12 +40,12 @@ def test_help_lists_every_variable_with_an_example(flag: str, capsys: pytest.Cap
 
 
 def test_other_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--ring", "en"]) == 2
+    assert PROGRAM.main(["--ring", "en"]) == 2
     assert "--help" in capsys.readouterr().err
 
 
 def test_a_missing_setting_ends_it_with_2_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
+    assert PROGRAM.main([]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     logged = json.loads(line)
     assert logged["event"] == "encoder_worker_failed"

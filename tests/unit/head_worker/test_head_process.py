@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from manyheads.head_worker.__main__ import main
+from manyheads.head_worker.__main__ import PROGRAM
 from manyheads.head_worker.settings import HeadWorkerSettings
 from manyheads.head_worker.worker import lane_inputs
 from manyheads.infra.settings import load_settings, variable
@@ -31,7 +31,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_lists_every_variable_with_an_example(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([flag]) == 0
+    assert PROGRAM.main([flag]) == 0
     shown = capsys.readouterr().out
     for name in [*HeadWorkerSettings.model_fields, "store_url", "bootstrap_servers", "sasl_password"]:
         assert variable(name) in shown
@@ -39,12 +39,12 @@ def test_help_lists_every_variable_with_an_example(flag: str, capsys: pytest.Cap
 
 
 def test_other_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["en"]) == 2
+    assert PROGRAM.main(["en"]) == 2
     assert "--help" in capsys.readouterr().err
 
 
 def test_a_missing_setting_is_named_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
+    assert PROGRAM.main([]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     failure = json.loads(line)
     assert failure["event"] == "head_worker_failed"

@@ -1,0 +1,1 @@
+"""What both worker processes share: their settings, their command line, and the parts that they open at the start."""

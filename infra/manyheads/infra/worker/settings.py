@@ -1,0 +1,33 @@
+"""What every worker is told, beside how to reach Kafka and the model store."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from manyheads.infra.settings import ENV_PREFIX
+from manyheads.infra.stage.options import StageOptions
+
+
+class WorkerSettings(BaseSettings):
+    """One worker, from ``MANYHEADS_*`` variables or from arguments. Frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    max_take: int = Field(default=64, ge=1, le=4096, description="records that one compute takes at most, 1 to 4096")
+    registry_timeout_s: float = Field(
+        default=60.0, gt=0, le=3600, description="seconds to wait for what it serves to be registered"
+    )
+    instance: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="this worker's name among its peers, the same over restarts, such as the pod's; unset: random",
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65_535, description="a port to serve Prometheus metrics on, 0 for any; unset: none"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+    def stage_options(self) -> StageOptions:
+        """The bounds of its stage loop."""
+        if self.instance is None:
+            return StageOptions(max_take=self.max_take)
+        return StageOptions(max_take=self.max_take, instance=self.instance)
