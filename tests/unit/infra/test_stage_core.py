@@ -245,7 +245,7 @@ def test_what_belongs_to_a_forgotten_partition_comes_to_nothing() -> None:
     core.acknowledged(publication, 0)
     assert core.failed(publication, PublishFailure.LOST, 0) == []
     assert core.retries() == []
-    assert (core.to_commit(), core.unfinished, core.partitions) == ({}, 0, ())
+    assert (core.to_commit(), core.unfinished, core.partitions, core.outcomes) == ({}, 0, (), {})
     assert not _take(core, 2).tickets
     core.assign([AT])
     core.acknowledged(publication, 0)
@@ -285,6 +285,7 @@ def test_in_a_transaction_a_failed_publication_is_remembered_until_its_record_is
         assert _failure(_one(taken.publications, Purpose.FAILURE_REPLY)).code is ErrorCode.TOPICS_MISSING
         core.rewind()
     _acknowledge(core, _take(core, 0).publications)
+    core.release_all()
     core.commit_requested(core.to_commit())
     core.rewind()
     assert _take(core, 0).jobs

@@ -187,6 +187,39 @@ def test_while_dead_letters_are_refused_nothing_is_committed_past_them(
 
 
 @BOTH
+def test_while_a_dead_letter_topic_is_missing_nothing_is_committed_past_it_nor_seen_twice(
+    kafka: MemoryKafka, start: Start, time: _Time, lane: LaneInput
+) -> None:
+    for number, value in enumerate([FAIL, ANSWER]):
+        kafka.write(request(lane.topic, number, value, partition=0))
+    worker = start([lane])
+    kafka.delete_topic(f"{lane.topic}-dlt")
+    _steps(worker, time, 20)
+    assert kafka.committed(lane.group) == {}
+    if lane.lane is Lane.BATCH:
+        assert kafka.read(REPLIES) == []
+    kafka.create_topic(f"{lane.topic}-dlt", 1)
+    _steps(worker, time, 20)
+    assert len(kafka.read(f"{lane.topic}-dlt")) == 1
+    assert _ids(kafka.read(REPLIES)) == [0, 1]
+    assert _sum(kafka.committed(lane.group)) == 2
+
+
+@BOTH
+def test_a_commit_that_the_broker_missed_is_made_again(
+    kafka: MemoryKafka, start: Start, time: _Time, lane: LaneInput
+) -> None:
+    kafka.write(request(lane.topic, 1))
+    worker = start([lane])
+    worker.step()
+    worker.step()
+    with kafka.away():
+        _steps(worker, time)
+    _steps(worker, time)
+    assert _sum(kafka.committed(lane.group)) == 1
+
+
+@BOTH
 def test_dead_letters_that_stay_refused_stop_the_worker(
     kafka: MemoryKafka, start: Start, time: _Time, lane: LaneInput
 ) -> None:
@@ -326,9 +359,11 @@ def test_a_killed_workers_transaction_is_cleared_away_by_its_successor(
 def test_two_workers_share_the_partitions_and_hand_over_without_loss_or_repetition(
     kafka: MemoryKafka, start: Start, time: _Time, lane: LaneInput
 ) -> None:
-    first = start([lane], StageOptions(max_take=2, batch_take=2))
+    # The first commits only when it must.
+    first = start([lane], StageOptions(max_take=2, batch_take=2, commit_interval_s=1e6, transaction_interval_s=1e6))
     _write(kafka, lane.topic, range(20))
-    _steps(first, time, 3)
+    _steps(first, time, 8)
+    assert kafka.committed(lane.group) == {}
     second = start([lane])
     for _ in range(10):
         _steps(first, time, 1)

@@ -198,6 +198,7 @@ SYSTEMIC_CODES: frozenset[ErrorCode] = frozenset(
         ErrorCode.ARTIFACT_MISSING,
         ErrorCode.ARTIFACT_CORRUPT,
         ErrorCode.SPACE_MISMATCH,
+        ErrorCode.TOPICS_MISSING,
         ErrorCode.INTERNAL,
     }
 )

@@ -71,7 +71,7 @@ HEADS_LOADED = MetricSpec(
     "manyheads_heads_loaded", MetricKind.GAUGE, "Heads resident in this worker.", ("ring", "cell")
 )
 HEADS_BYTES = MetricSpec("manyheads_heads_bytes", MetricKind.GAUGE, "Bytes of resident heads.", ("ring", "cell"))
-IN_FLIGHT = MetricSpec("manyheads_in_flight_records", MetricKind.GAUGE, "Records taken and not yet committed.", _STAGE)
+IN_FLIGHT = MetricSpec("manyheads_in_flight_records", MetricKind.GAUGE, "Records taken and not yet finished.", _STAGE)
 
 REGISTRY_SKIPPED = MetricSpec(
     "manyheads_registry_skipped_total",

@@ -72,6 +72,11 @@ class MemoryBroker:
             self._logs[TopicPartition(topic, number)] = []
         self.partitions[topic] = partitions
 
+    def delete_topic(self, topic: str) -> None:
+        """Forget a topic and its records."""
+        for number in range(self.partitions.pop(topic)):
+            del self._logs[TopicPartition(topic, number)]
+
     def require(self) -> None:
         """Raises BrokerError(broker_unreachable) while the broker is away."""
         if self.away:

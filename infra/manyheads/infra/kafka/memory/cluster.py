@@ -41,6 +41,10 @@ class MemoryKafka:
         """A topic, or more partitions of one."""
         self._broker.create_topic(topic, partitions)
 
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records."""
+        self._broker.delete_topic(topic)
+
     def write(self, outgoing: Outgoing) -> Record:
         """Append a record as a client would. Raises ValueError for a missing topic or a record that is too large."""
         objection = self._broker.objection(outgoing)
