@@ -14,6 +14,7 @@ from manyheads.infra.kafka.records import Offsets, Record, TopicPartition
 from manyheads.infra.kafka.transport import RebalanceListener
 from manyheads.infra.telemetry import event
 from manyheads.topics.errors import BrokerError, ErrorCode
+from manyheads.topics.headers import Headers
 
 _METADATA_S = 10.0
 
@@ -171,8 +172,17 @@ def _record(message: Any) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        tuple(message.headers() or ()),
+        _headers(message),
     )
+
+
+def _headers(message: Any) -> Headers:
+    try:
+        return tuple(message.headers() or ())
+    except (SystemError, UnicodeDecodeError):
+        # A name that is no UTF-8: confluent-kafka gives none of the headers then. The record lacks what it must have,
+        # so it goes to the dead letters and stops nobody.
+        return ()
 
 
 def _positions(partitions: Sequence[TopicPartition] | Offsets, offsets: Offsets | None = None) -> _Positions:
