@@ -1,7 +1,7 @@
 """Consuming through librdkafka, as a member of a group."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import confluent_kafka
@@ -20,12 +20,18 @@ _METADATA_S = 10.0
 
 _Positions = list[confluent_kafka.TopicPartition]
 
+CountPartitions = Callable[[str, float], int]
+"""Asks the broker how many partitions a topic has, 0 if there is no such topic, within a timeout in seconds. Through
+another client than the consumer: its own ``list_topics``, called within a rebalance, makes the next callback of the
+same poll abort the process (confluent-kafka 2.16)."""
+
 
 class ConfluentConsumer:
     """A group member that fetches ahead within bounds; partitions move by incremental rebalances."""
 
-    def __init__(self, config: Config, topic: str, listener: RebalanceListener) -> None:
+    def __init__(self, config: Config, topic: str, listener: RebalanceListener, count: CountPartitions) -> None:
         self._topic = topic
+        self._count_partitions = count
         self._listener = listener
         self._assigned: set[TopicPartition] = set()
         self._refused: list[TopicPartition] = []
@@ -108,17 +114,15 @@ class ConfluentConsumer:
 
     def partition_count(self) -> int:
         try:
-            topic = self._consumer.list_topics(self._topic, _METADATA_S).topics[self._topic]
+            count = self._count_partitions(self._topic, _METADATA_S)
         except KafkaException as raised:
             if self._count:
                 return self._count
             raise broker_error(f"nothing is known of {self._topic}", kafka_error(raised)) from raised
-        if topic.error is not None:
-            raise BrokerError(
-                ErrorCode.TOPICS_MISSING, f"{self._topic}: {topic.error.str()}; create it", topic=self._topic
-            )
-        self._count = len(topic.partitions)
-        return self._count
+        if not count:
+            raise BrokerError(ErrorCode.TOPICS_MISSING, f"{self._topic} does not exist; create it", topic=self._topic)
+        self._count = count
+        return count
 
     def close(self, timeout_s: float) -> None:
         call = BackgroundCall(self._consumer.close)
