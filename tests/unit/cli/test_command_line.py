@@ -93,7 +93,7 @@ WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from manyheads.cli i
     [
         ("typer", ["--help"], "cli"),
         ("rich", ["tenants", "list"], "cli"),
-        ("onnxruntime", ["train", "acme", "none.md"], "train"),
+        ("tokenizers", ["train", "acme", "none.md"], "train"),
         ("confluent_kafka", ["tenants", "list"], "train"),
     ],
 )
