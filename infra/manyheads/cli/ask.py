@@ -9,6 +9,7 @@ from rich.text import Text
 from manyheads.cli.settings import kafka_settings
 from manyheads.cli.steps import console
 from manyheads.producers import Answer, Client
+from manyheads.topics.messages import StageTiming
 from manyheads.topics.names import ring as ring_name
 from manyheads.topics.names import tenant as tenant_name
 from manyheads.topics.text import checked_text
@@ -57,10 +58,14 @@ def as_fields(answer: Answer) -> dict[str, object]:
             for entity in answer.entities
         ],
         "versions": answer.versions.model_dump(),
-        "timings": answer.timings.model_dump(),
+        "timings": {"encoder": _timing(answer.timings.encoder), "head": _timing(answer.timings.head)},
         "truncation": None if answer.truncation is None else answer.truncation.model_dump(),
         "latency_ms": round(answer.latency_ms, 3),
     }
+
+
+def _timing(timing: StageTiming) -> dict[str, float]:
+    return {"queue_ms": timing.queue_ms, "compute_ms": timing.compute_ms}
 
 
 def _show(answer: Answer) -> None:
@@ -76,8 +81,9 @@ def _show(answer: Answer) -> None:
     timings = answer.timings
     out.print(
         Text(
-            f"{answer.latency_ms:.1f} ms (compute: encoder {timings.encoder.compute_ms:.1f}, head "
-            f"{timings.head.compute_ms:.1f})  head {answer.versions.head}  encoder {answer.versions.encoder}",
+            f"{answer.latency_ms:.1f} ms, of which encoder {timings.encoder.compute_ms:.1f} and head "
+            f"{timings.head.compute_ms:.1f} ms of compute",
             style="dim",
         )
     )
+    out.print(Text(f"head {answer.versions.head}, encoder {answer.versions.encoder}", style="dim"))

@@ -1,6 +1,7 @@
 """``tenants list``, ``heads list`` and ``activate``: the registry, read and changed."""
 
 import json
+from collections.abc import Container
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -54,6 +55,7 @@ def run_list_tenants(ring: str, bootstrap_servers: str | None, *, as_json: bool)
         [_tenant_row(snapshot, placement) for placement in snapshot.tenants(wanted)],
         as_json,
         f"ring {ring} has no tenant",
+        only_json=("precision", "spread"),
     )
 
 
@@ -77,7 +79,7 @@ def run_list_heads(ring: str, tenant: str | None, bootstrap_servers: str | None,
                     "bytes": head.artifact.bytes,
                 }
             )
-    show(rows, as_json, f"no head is registered for {only or f'ring {ring}'}")
+    show(rows, as_json, f"no head is registered for {only or f'ring {ring}'}", ("space",))
 
 
 def run_activate(tenant: str, version: str, ring: str, bootstrap_servers: str | None) -> None:
@@ -117,8 +119,8 @@ def activated(snapshot: RegistrySnapshot, ring: RingName, tenant: TenantName, ve
     return placement.model_copy(update={"head": version})
 
 
-def show(rows: list[Row], as_json: bool, if_none: str) -> None:
-    """The rows as a table, or as JSON, one object a line."""
+def show(rows: list[Row], as_json: bool, if_none: str, only_json: Container[str] = ()) -> None:
+    """The rows as a table without the columns ``only_json``, or as JSON, one object a line."""
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -127,6 +129,7 @@ def show(rows: list[Row], as_json: bool, if_none: str) -> None:
         print(if_none)
         return
     table = Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False)
+    rows = [{name: value for name, value in row.items() if name not in only_json} for row in rows]
     for name, value in rows[0].items():
         number = isinstance(value, int) and not isinstance(value, bool)
         table.add_column(name, justify="right" if number else "left", overflow="fold")

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from manyheads.cli.app import EncoderKind
 from manyheads.cli.catalogue import READ_S, read_registry
@@ -12,6 +11,7 @@ from manyheads.cli.provision import Registrar
 from manyheads.cli.settings import kafka_settings, model_store
 from manyheads.cli.steps import console, step
 from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_random
+from manyheads.infra.process import Guard
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.topics.names import RingName
 from manyheads.topics.names import cell as cell_name
@@ -38,8 +38,8 @@ def run_build(options: BuildOptions, bootstrap_servers: str | None, store_url: s
     cells = tuple(map(cell_name, options.cells))
     settings, store = kafka_settings(bootstrap_servers), model_store(store_url)
     snapshot = read_registry(settings)  # before the work, so that a wrong address is told at once
-    with Interrupts(), TemporaryDirectory(prefix="manyheads-") as folder, RegistryWriter(settings, READ_S) as writer:
-        build = _build(options.kind, Path(folder), ring)
+    with Interrupts(), Guard() as guard, RegistryWriter(settings, READ_S) as writer:
+        build = _build(options.kind, guard.folder, ring)
         record = Registrar(store, writer).encoder(build, ring, cells, snapshot)
     print(f"ring {ring} is served by encoder {record.version} (restart its encoder workers)")
 
@@ -54,12 +54,10 @@ def build_kind(kind: EncoderKind, folder: Path, progress: Callable[[str], None] 
 
 
 def summary(encoder: EncoderRecord, build: EncoderBuild) -> str:
-    """The encoder in a line: version, shape, size, error."""
+    """The encoder in a line: version, size, relative error of its hidden states."""
     size = sum(artifact.bytes for artifact in encoder.artifacts) / 1e6
-    found = f"{encoder.version}, {encoder.layers} x {encoder.width}, {size:.1f} MB"
-    if build.fidelity is None:
-        return found
-    return f"{found}, relative error {build.fidelity.worst:.3f} against float32"
+    found = f"{encoder.version}, {size:.1f} MB"
+    return found if build.fidelity is None else f"{found}, within {build.fidelity.worst:.1%} of float32"
 
 
 def _build(kind: EncoderKind, folder: Path, ring: RingName) -> EncoderBuild:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +11,7 @@ from manyheads.cli.provision import Registrar
 from manyheads.cli.teaching import Lesson, Teacher
 from manyheads.encoder_worker.build import EncoderBuild
 from manyheads.infra.local import LocalStack
+from manyheads.infra.process import Guard
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
@@ -65,8 +65,9 @@ class LocalRing:
 
     def install(self, build_encoder: BuildEncoder) -> tuple[EncoderRecord, EncoderBuild]:
         """Build an encoder and make it the ring's; the build's files are gone. Raises ArtifactError, BrokerError."""
-        with TemporaryDirectory(prefix="manyheads-") as folder:
-            build = build_encoder(Path(folder))
+        # The guard's temporary folder is deleted whatever happens to this process.
+        with Guard() as guard:
+            build = build_encoder(guard.folder)
             record = self.registrar.encoder(build, self.ring, self.cells, self.registry)
         self._wait_for(lambda found: found.encoder(self.ring, record.version) == record)
         self._teacher = None

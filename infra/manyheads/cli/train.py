@@ -44,8 +44,8 @@ def run_train(options: TrainOptions, bootstrap_servers: str | None, store_url: s
     with step(out, f"Training on {len(examples.train):,} utterances") as current:
         lesson = teacher.teach(tenant, examples)
         current.done = (
-            f"head {lesson.version}: {len(examples.train):,} utterances, {len(examples.intents)} intents, "
-            f"{len(examples.entity_labels)} entity labels, {len(lesson.model) / 1e3:.0f} KB"
+            f"head {lesson.version}: {len(examples.intents)} intents, {len(examples.entity_labels)} entity labels, "
+            f"{len(lesson.model) / 1e3:.0f} KB"
         )
     with RegistryWriter(settings, READ_S) as writer:
         registrar = Registrar(store, writer)

@@ -66,7 +66,7 @@ def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack
     with step(out, "Starting the workers") as current:
         stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * options.head_workers)
         heads = f"{options.head_workers} head workers" if options.head_workers > 1 else "1 head worker"
-        current.done = f"1 encoder worker, {heads}; logs in {stack.workers.folder}"
+        current.done = f"1 encoder worker, {heads}; logs in {options.state / 'logs'}"
     return stack
 
 

@@ -61,38 +61,34 @@ class ModelBytes:
     encoder_float32: int
 
 
-def print_title(out: Console, text: str) -> None:
-    out.print()
-    out.print(Text(f"  {text}", style="bold"))
-
-
 def print_samples(out: Console, samples: Sequence[Sample]) -> None:
     """Utterances with intent, confidence, entities and latency."""
-    print_title(out, "Some utterances, one at a time")
+    _title(out, "Some utterances, one at a time")
     table = _table()
-    table.add_column("utterance", ratio=5, overflow="fold")
-    table.add_column("intent", ratio=4, overflow="fold")
+    table.add_column("utterance", max_width=30, overflow="fold")
+    table.add_column("intent, tenant", no_wrap=True)
     table.add_column("conf.", justify="right", no_wrap=True)
-    table.add_column("entities", ratio=5, overflow="fold")
+    table.add_column("entities", overflow="fold")
     table.add_column("ms", justify="right", no_wrap=True)
     for sample in samples:
         answer = sample.answer
         table.add_row(
-            Text.assemble(sample.text, (f"\n{answer.tenant}", "dim")),
-            answer.intent.name,
+            sample.text,
+            Text.assemble(answer.intent.name, (f"\n{answer.tenant}", "dim")),
             f"{answer.intent.confidence:.2f}",
             "\n".join(f"{entity.label}: {entity.text}" for entity in answer.entities),
             f"{answer.latency_ms:.0f}",
         )
-    out.print(Padding(table, (0, 0, 0, _MARGIN - 1)))
+        table.add_row()
+    _show(out, table)
 
 
 def print_tenants(out: Console, rows: Sequence[TenantRow]) -> None:
     """Each tenant's head and its accuracy."""
-    print_title(out, "Accuracy on held-out utterances, answered through Kafka")
+    _title(out, "Accuracy on held-out utterances, answered through Kafka")
     table = _table()
     table.add_column("tenant", no_wrap=True)
-    for column in ("intents", "labels", "trained on", "head", "answers", "intent", "entity F1"):
+    for column in ("intents", "labels", "trained", "head", "asked", "intent", "entity F1"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -105,21 +101,19 @@ def print_tenants(out: Console, rows: Sequence[TenantRow]) -> None:
             share(row.served.intent_accuracy),
             share(row.served.entity_f1),
         )
-    out.print(Padding(table, (0, 0, 0, _MARGIN - 1)))
-
-
-def print_offline(out: Console, rows: Sequence[TenantRow]) -> None:
-    """One line: the same held-out utterances in process, before anything was served."""
+    _show(out, table)
     accuracy = [row.offline.intent_accuracy for row in rows if row.offline.intent_accuracy is not None]
     f1 = [row.offline.entity_f1 for row in rows if row.offline.entity_f1 is not None]
     parts = [f"intent {_mean(accuracy)}"] if accuracy else []
     parts += [f"entity F1 {_mean(f1)}"] if f1 else []
-    _line(out, "In process, each utterance once, mean over tenants: " + ", ".join(parts), style="dim")
+    if parts:
+        _line(out, "The same heads in process, each utterance once, mean over tenants:", style="dim")
+        _line(out, ", ".join(parts), style="dim")
 
 
 def print_load(out: Console, load: LoadRow, cores: int) -> None:
     """How many were answered, how fast."""
-    print_title(out, f"{load.sent:,} requests, {load.in_flight} in flight, everything on {cores} cores")
+    _title(out, f"{load.sent:,} requests, {load.in_flight} in flight, everything on {cores} cores")
     out.print()
     lost = load.sent - load.answered - len(load.errors)
     counts = f"{load.answered:,} of {load.sent:,} answered, {len(load.errors)} errors, {lost} lost"
@@ -140,28 +134,29 @@ def print_load(out: Console, load: LoadRow, cores: int) -> None:
 def print_bytes(out: Console, models: ModelBytes) -> None:
     """Bytes per tenant, and what a full model per tenant would have cost."""
     tenants = len(models.heads)
-    shared = sum(models.heads) + models.encoder_int8
+    heads = sum(models.heads)
     full = tenants * models.encoder_float32
-    print_title(out, "What a tenant costs")
+    _title(out, "What a tenant costs")
     out.print()
     _line(
         out,
-        f"{size(sum(models.heads) // tenants)} a tenant: {tenants} heads {size(sum(models.heads))} "
-        f"+ one int8 encoder {size(models.encoder_int8)} = {size(shared)}",
+        f"{size(heads // tenants)} each: {tenants} heads {size(heads)} + one int8 encoder {size(models.encoder_int8)} "
+        f"= {size(heads + models.encoder_int8)}",
     )
-    _line(
-        out,
-        f"A full model for each would be {tenants} x {size(models.encoder_float32)} = {size(full)} "
-        f"(this encoder in float32, without a head)",
-    )
+    _line(out, f"A full model each would be {tenants} x {size(models.encoder_float32)} = {size(full)}")
+    _line(out, "(this encoder in float32, without a head)", style="dim")
 
 
 def print_versions(out: Console, encoders: Sequence[str], heads: Sequence[tuple[str, str]]) -> None:
     """Which versions answered."""
-    print_title(out, "Versions that answered")
+    _title(out, "Versions that answered")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for encoder in encoders:
+        table.add_row("encoder", encoder)
+    for tenant, version in heads:
+        table.add_row(f"head of {tenant}", version)
     out.print()
-    _line(out, f"encoder {', '.join(encoders)}")
-    _line(out, "heads   " + ", ".join(f"{tenant} {version}" for tenant, version in heads))
+    _show(out, table)
 
 
 def size(count: int) -> str:
@@ -182,9 +177,18 @@ def _mean(values: Sequence[float]) -> str:
     return share(sum(values) / len(values))
 
 
+def _title(out: Console, text: str) -> None:
+    out.print()
+    out.print(Text(f"  {text}", style="bold"))
+
+
 def _table() -> Table:
-    return Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1), show_edge=False)
+    return Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+
+
+def _show(out: Console, table: Table) -> None:
+    out.print(Padding(table, (0, 0, 0, _MARGIN), expand=False))
 
 
 def _line(out: Console, text: str, style: str = "") -> None:
-    out.print(Padding(Text(text, style=style), (0, 0, 0, _MARGIN)))
+    out.print(Padding(Text(text, style=style), (0, 0, 0, _MARGIN), expand=False))

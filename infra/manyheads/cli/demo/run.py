@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -34,6 +33,7 @@ from manyheads.encoder_worker.build import build_minilm
 from manyheads.encoder_worker.build.minilm import minilm_file
 from manyheads.infra.broker.jars import class_path, locked_jars
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
+from manyheads.infra.process import Guard
 from manyheads.producers import Answer, Client
 from manyheads.topics.names import cell as cell_name
 from manyheads.topics.names import ring as ring_name
@@ -100,10 +100,11 @@ def _start_ring(options: DemoOptions, out: Console, resources: ExitStack) -> Loc
     with step(out, "Fetching Apache Kafka (45 MB, the first time only)") as current:
         class_path()
         current.done = f"Apache Kafka {_kafka_version()}, from its own jars"
-    with ThreadPoolExecutor(1) as pool, TemporaryDirectory(prefix="manyheads-") as folder:
+    # The guard's temporary folder is deleted whatever happens to this process, and whenever.
+    with Guard() as guard, ThreadPoolExecutor(1) as pool:
         starting = pool.submit(resources.enter_context, LocalStack(options.keep))
         with step(out, "Building the encoder from real weights") as current:
-            build = build_minilm(Path(folder), current.tell)
+            build = build_minilm(guard.folder, current.tell)
             current.done = f"Encoder {summary(build.record(RING), build)}"
         with step(out, "Starting Kafka") as current:
             local = resources.enter_context(LocalRing(starting.result(), RING, (CELL,)))
