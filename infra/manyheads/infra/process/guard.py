@@ -72,6 +72,7 @@ def _obey(order: dict[str, object]) -> None:
                     _running[name] = _start([str(argument) for argument in argv], output, env)
                 except OSError as error:
                     output.write(f"{error}\n".encode())
+                    output.flush()  # before anybody is told that there is something to read
                     _say({"ended": name, "code": _NOT_STARTED})
         case {"signal": str(name), "number": int(number)}:
             process = _running.get(name)
