@@ -1,10 +1,11 @@
 """The commands and their options. What a command does is in the module that it imports when it is called."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from manyheads.cli.encoder_kind import EncoderKind
 
 # Plain help: rich would take three times as long to import as the rest.
 app = typer.Typer(
@@ -42,13 +43,6 @@ StoreUrl = Annotated[
 RingOption = Annotated[str, typer.Option("--ring", metavar="RING", help="The ring.")]
 CellOption = Annotated[str, typer.Option("--cell", metavar="CELL", help="The cell.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-class EncoderKind(StrEnum):
-    """Which weights an encoder is built from."""
-
-    MINILM = "minilm"
-    RANDOM = "random-6x768"
 
 
 def _version(wanted: bool) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from manyheads.cli.app import EncoderKind
 from manyheads.cli.catalogue import READ_S, read_registry
+from manyheads.cli.encoder_kind import EncoderKind
 from manyheads.cli.interrupts import Interrupts
 from manyheads.cli.provision import Registrar
 from manyheads.cli.settings import kafka_settings, model_store
