@@ -62,7 +62,9 @@ def _sentence_transformers() -> Callable[[Sequence[str]], None]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.set_num_threads(1)
     model = SentenceTransformer(str(minilm_file("model.safetensors").parent), device="cpu")
 

@@ -26,7 +26,7 @@ from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.producers import Client
 
 GOAL_RATE, GOAL_P90_MS, GOAL_P99_MS = 300, 35.0, 80.0
-LADDER = (50, 100, 150, 200, 250, 300, 350, 400, 450, 500)
+LADDER = (50, 100, 125, 150, 175, 200, 250, 300, 350, 400)
 WARM_UP_S = 5.0
 TOKENS = 15
 
@@ -81,7 +81,9 @@ def run(arguments: list[str]) -> int:
             tenants = provision_heads(stack, writer, encoder, options.tenants)
         with console.status("starting the workers"):
             stack.workers.start(
-                encoder_worker(RING), *(head_worker(RING, CELL) for _ in range(options.head_workers)), timeout_s=180
+                encoder_worker(RING),
+                *(head_worker(RING, CELL) for _ in range(options.head_workers)),
+                timeout_s=180,
             )
         texts = texts_of_tokens(TOKENS, len(tenants))
         requests = [(name, texts[i % len(texts)]) for i, name in enumerate(tenants)]
