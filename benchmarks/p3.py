@@ -26,7 +26,7 @@ from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.producers import Client
 
 GOAL_RATE, GOAL_P90_MS, GOAL_P99_MS = 300, 35.0, 80.0
-LADDER = (50, 100, 125, 150, 175, 200, 250, 300, 350, 400)
+LADDER = (50, 100, 150, 200, 250, 300, 350, 400, 450, 500)
 WARM_UP_S = 5.0
 TOKENS = 15
 

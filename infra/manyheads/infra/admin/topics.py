@@ -1,6 +1,7 @@
 """Listing, creating and changing topics, with kafka-python's admin client."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,8 @@ from manyheads.topics.names import PREFIX
 
 _OWN_SETTING = "DYNAMIC_TOPIC_CONFIG"
 _ALREADY_EXISTS = "TopicAlreadyExistsError"
+_UNKNOWN = "UnknownTopicOrPartitionError"
+_POLL_S = 0.02
 _Result = TypeVar("_Result")
 
 
@@ -124,7 +127,7 @@ class TopicAdmin:
         """Create what is missing, add partitions where there are too few, and set settings that differ.
 
         Nothing is taken away: partitions beyond a spec's number stay, and so do settings that it does not name.
-        May run in several processes at once. Returns when every new partition has a leader.
+        May run in several processes at once. Returns when the changes show and every new partition has a leader.
 
         Args:
             specs: the topics as they should be.
@@ -134,23 +137,37 @@ class TopicAdmin:
             BrokerError: topics_missing if the broker refuses a topic or a setting; the message has its reason.
         """
         specs = tuple(specs)
-        created = self._create(self.missing(specs), replicas)
+        missing = self.missing(specs)
+        created = self._create(missing, replicas)
+        if missing:  # also those that somebody else has just created
+            self._wait_until(lambda: not self.missing(missing), "show the topics that it created")
         existing = [spec for spec in specs if spec.name not in created]
         enlarged = self._enlarge(existing)
         altered = self._alter(existing)
         changed = [*created, *(change.topic for change in enlarged)]
         if changed:
+            self._wait_until(lambda: self._has_partitions(specs), "show the partitions that it agreed to")
             self._call(lambda client: client.wait_for_topics(changed, timeout_ms=int(self._timeout_s * 1_000)))
+        if altered:
+            self._wait_until(lambda: not self._differing(existing), "show the settings that it agreed to")
         return TopicChanges(created, enlarged, altered)
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete topics and all their records, for ever; a topic that does not exist is fine."""
+        """Delete topics and all their records, for ever; a topic that does not exist is fine.
+
+        Returns when they are gone.
+
+        Raises:
+            BrokerError: topics_missing if the broker refuses; the message has its reason.
+        """
         partitions = self._partitions()
         doomed = [name for name in names if name in partitions]
         if doomed:
             answer = self._call(lambda client: client.delete_topics(doomed, raise_errors=False))
             for topic in answer["topics"]:
-                _check(topic["name"], topic["error_code"], topic.get("error_message"))
+                if for_code(topic["error_code"]).__name__ != _UNKNOWN:  # somebody else was faster
+                    _check(topic["name"], topic["error_code"], topic.get("error_message"))
+            self._wait_until(lambda: not self._partitions().keys() & set(doomed), "drop the topics it deleted")
 
     def _create(self, specs: Sequence[TopicSpec], replicas: int | None) -> tuple[str, ...]:
         if not specs:
@@ -187,14 +204,7 @@ class TopicAdmin:
         return changes
 
     def _alter(self, specs: Sequence[TopicSpec]) -> tuple[SettingChange, ...]:
-        current = self._settings_of({spec.name: list(spec.settings) for spec in specs if spec.settings})
-        changes = []
-        for spec in specs:
-            for name, value in spec.settings.items():
-                entry = current[spec.name].get(name)
-                before = None if entry is None else entry["value"]
-                if before != value:
-                    changes.append(SettingChange(spec.name, name, before, value))
+        changes = self._differing(specs)
         if changes:
             wanted: dict[str, dict[str, str]] = {}
             for change in changes:
@@ -204,7 +214,34 @@ class TopicAdmin:
             for name, result in answer["topic"].items():
                 if result != "OK":
                     raise _refused(name, result)
+        return changes
+
+    def _differing(self, specs: Sequence[TopicSpec]) -> tuple[SettingChange, ...]:
+        current = self._settings_of({spec.name: list(spec.settings) for spec in specs if spec.settings})
+        changes = []
+        for spec in specs:
+            for name, value in spec.settings.items():
+                entry = current[spec.name].get(name)
+                before = None if entry is None else entry["value"]
+                if before != value:
+                    changes.append(SettingChange(spec.name, name, before, value))
         return tuple(changes)
+
+    def _has_partitions(self, specs: Sequence[TopicSpec]) -> bool:
+        partitions = self._partitions()
+        return all(partitions.get(spec.name, 0) >= spec.partitions for spec in specs)
+
+    def _wait_until(self, shown: Callable[[], bool], what: str) -> None:
+        # A broker answers from its own copy of the metadata, which runs a little behind the controller.
+        deadline = time.monotonic() + self._timeout_s
+        while not shown():
+            if time.monotonic() >= deadline:
+                raise BrokerError(
+                    ErrorCode.TOPICS_MISSING,
+                    f"Kafka did not {what} within {self._timeout_s:g} s; look at its controller's log",
+                    timeout_s=self._timeout_s,
+                )
+            time.sleep(_POLL_S)
 
     def _describe(self, names: Sequence[str] | None) -> Sequence[dict[str, Any]]:
         described: Sequence[dict[str, Any]] = self._call(lambda client: client.describe_topics(names))
