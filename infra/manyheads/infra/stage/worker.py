@@ -20,6 +20,8 @@ from manyheads.topics.names import Lane, dead_letter_topic
 
 _log = logging.getLogger(__name__)
 
+_PREPARING_WAIT_S = 0.001
+
 
 class StageWorker:
     """Runs a stage over its input topics until it is stopped.
@@ -132,7 +134,12 @@ class StageWorker:
             return lane.turn(0, 0.0)
         limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._options.batch_take
         waits = self._idle and lane is self._lanes[0]
-        return lane.turn(limit, self._options.idle_wait_s if waits else 0.0)
+        return lane.turn(limit, self._idle_wait_s() if waits else 0.0)
+
+    def _idle_wait_s(self) -> float:
+        # While partitions wait to be prepared, the time is the stage's.
+        preparing = any(lane.preparing for lane in self._lanes)
+        return min(_PREPARING_WAIT_S, self._options.idle_wait_s) if preparing else self._options.idle_wait_s
 
     def _prepare(self) -> None:
         now = self._clock.monotonic()
