@@ -128,11 +128,7 @@ class Head:
             raise _malformed(
                 f"{rows} rows of {width} values, not 1 to {most} of {self.card.width}", rows=rows, width=width
             )
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = to_array(embedding.tensor)
-        if not np.isfinite(array).all():
-            raise _malformed("its values are not finite")
-        feeds: _Feeds = {ROWS: array}
+        feeds: _Feeds = {ROWS: to_array(embedding.tensor)}
         if self._decoder is not None:
             if len(embedding.shapes) != rows:
                 raise _malformed(f"{len(embedding.shapes)} word shapes for {rows} rows", shapes=len(embedding.shapes))
