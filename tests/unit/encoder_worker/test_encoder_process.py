@@ -1,8 +1,6 @@
 """The worker's process: what it says when it is asked or cannot start."""
 
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,20 +12,7 @@ from manyheads.infra.settings import load_settings, variable
 from manyheads.topics.errors import InvalidSettings
 from manyheads.topics.names import Lane, ring
 
-
-@pytest.fixture(autouse=True)
-def _root_logger_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    root.handlers = handlers
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in EncoderWorkerSettings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
+pytestmark = pytest.mark.usefixtures("root_logger_as_it_was", "no_settings")
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
