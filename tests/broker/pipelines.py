@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manyheads.cli.demo.utterances import EntityAnnotation, Examples, LabelledText, TenantExamples, load_tenants
-from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.ring_setup import RingSetup
 from manyheads.encoder_worker.bert import BertShape
 from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_random
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
@@ -62,8 +62,8 @@ class Pipelines:
     """Ring ``en`` with MiniLM and two cells, ring ``fr`` with a random encoder and one."""
 
     stack: LocalStack
-    en: LocalRing
-    fr: LocalRing
+    en: RingSetup
+    fr: RingSetup
     heads: dict[str, HeadRecord]
     """``en``: SHOP's; ``plain``: PLAIN's, in the other cell; ``fr``: SHOP's in the other ring"""
 
@@ -73,8 +73,8 @@ def running_pipelines() -> Iterator[Pipelines]:
     """Both rings, ready."""
     with ExitStack() as resources:
         stack = resources.enter_context(LocalStack())
-        en = resources.enter_context(LocalRing(stack, EN, (C0, C1)))
-        fr = resources.enter_context(LocalRing(stack, FR, (C0,)))
+        en = resources.enter_context(RingSetup(stack, EN, (C0, C1)))
+        fr = resources.enter_context(RingSetup(stack, FR, (C0,)))
         en.install(minilm)
         fr.install(small_random)
         heads = {

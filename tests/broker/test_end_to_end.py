@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.ring_setup import RingSetup
 from manyheads.head_worker import Head
 from manyheads.infra.local import LocalStack
 from manyheads.producers import Answer, Client
@@ -81,7 +81,7 @@ async def test_an_unknown_ring(pipelines: Pipelines) -> None:
         assert (await error_of(client, SHOP.tenant, in_ring="de")).code is ErrorCode.UNKNOWN_RING
 
 
-def place(ring: LocalRing, name: str, head: HeadRecord | None) -> PlacementRecord:
+def place(ring: RingSetup, name: str, head: HeadRecord | None) -> PlacementRecord:
     """Give a new tenant a placement; where there is a head, a copy of that record under its name."""
     who = tenant(name)
     if head is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.ring_setup import RingSetup
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
 from manyheads.producers import Client, Counts
 from tests.broker.pipelines import C0, EN, PLAIN, small_random
@@ -19,7 +19,7 @@ ENCODER, HEAD = 0, 1
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
     """One ring with one encoder worker (number 0) and two head workers (1 and 2)."""
-    with LocalStack() as running, LocalRing(running, EN, (C0,)) as local:
+    with LocalStack() as running, RingSetup(running, EN, (C0,)) as local:
         local.install(small_random)
         local.teach(PLAIN.tenant, PLAIN)
         running.workers.start(encoder_worker(EN), head_worker(EN, C0), head_worker(EN, C0))

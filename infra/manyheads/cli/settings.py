@@ -11,8 +11,13 @@ def kafka_settings(bootstrap_servers: str | None) -> KafkaSettings:
 
 def model_store(url: str | None) -> ModelStore:
     """The model store. Raises InvalidSettings."""
-    settings = load_settings(StoreSettings, **_given(store_url=url))
+    settings = store_settings(url)
     return ModelStore(settings.store_url, settings.store_cache_dir)
+
+
+def store_settings(url: str | None) -> StoreSettings:
+    """Where the model store is. Raises InvalidSettings."""
+    return load_settings(StoreSettings, **_given(store_url=url))
 
 
 def _given(**options: str | None) -> dict[str, str]:

@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from manyheads.cli.demo.scores import Scores
 from manyheads.cli.demo.utterances import TenantExamples
-from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.ring_setup import RingSetup
 from manyheads.cli.teaching import Lesson
 from manyheads.cli.trainer import ENCODER_FILE
 from manyheads.infra.local import environment
 from manyheads.infra.process import Guard
+from manyheads.infra.store import StoreSettings
 from manyheads.topics.errors import ErrorCode, InternalError
 from manyheads.topics.names import TenantName, version
 from manyheads.topics.registry import HeadRecord
@@ -30,35 +31,37 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A tenant whose head was trained and published."""
+    """A demo tenant whose head was trained and published."""
 
     examples: TenantExamples
     head: HeadRecord
-    held_out: Scores
-    """in process, on the utterances that it was not trained on"""
+    held_out: Scores | None = None
+    """in process, on the utterances that it was not trained on; None if that was not now"""
 
 
 class Trainers:
     """Processes that train heads of the demo's tenants, from when it is entered; a context manager.
 
     Args:
-        local: the ring, which has an encoder.
+        ring: the ring, which has an encoder.
+        store: where the processes find the encoder: the ring's store.
         tenants: of the demo's; at least one.
     """
 
-    def __init__(self, local: LocalRing, tenants: Sequence[TenantExamples]) -> None:
-        self._local = local
+    def __init__(self, ring: RingSetup, store: StoreSettings, tenants: Sequence[TenantExamples]) -> None:
+        self._ring = ring
+        self._store = store
         self._tenants = tuple(tenants)
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        encoder = self._local.encoder
+        encoder = self._ring.encoder
         assert encoder is not None, "install an encoder first"
         self._encoder = encoder
         with ExitStack() as resources:
             self._guard = resources.enter_context(Guard())
             (self._guard.folder / ENCODER_FILE).write_bytes(encoder.to_bytes())
-            env = os.environ | environment(self._local.stack.workers.store) | _ONE_THREAD
+            env = os.environ | environment(self._store) | _ONE_THREAD
             count = min(os.cpu_count() or 1, len(self._tenants), _MAX_PROCESSES)
             self._trainers = [_Trainer(self._guard, number) for number in range(count)]
             for number, trainer in enumerate(self._trainers):
@@ -83,7 +86,7 @@ class Trainers:
             for trainer in self._trainers:
                 for line in trainer.new_lines():
                     examples = waiting.pop(line["tenant"])
-                    head = self._local.publish(self._lesson(examples.tenant, line))
+                    head = self._ring.publish(self._lesson(examples.tenant, line))
                     yield Taught(examples, head, Scores(**line["scores"]))
 
     def _lesson(self, tenant: TenantName, line: dict[str, Any]) -> Lesson:

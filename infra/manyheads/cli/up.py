@@ -8,19 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from manyheads.cli.demo.utterances import load_tenants
-from manyheads.cli.encoder import summary
 from manyheads.cli.interrupts import Interrupts
-from manyheads.cli.local_ring import LocalRing
+from manyheads.cli.ring_setup import RingSetup
+from manyheads.cli.seed import CELL, RING, give_encoder, teach_new_tenants
 from manyheads.cli.steps import console, step
-from manyheads.cli.trainers import Trainers
-from manyheads.encoder_worker.build import build_minilm
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.topics.names import cell as cell_name
-from manyheads.topics.names import ring as ring_name
 
-RING = ring_name("en")
-CELL = cell_name("c0")
 _CHECK_EVERY_S = 1.0
 _DEFAULT_PORT = 9092
 
@@ -54,33 +47,15 @@ def run_up(options: UpOptions) -> None:
 def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack:
     with step(out, "Starting Apache Kafka (the first time downloads it, 45 MB)") as current:
         stack = resources.enter_context(LocalStack(options.state, options.port))
-        local = resources.enter_context(LocalRing(stack, RING, (CELL,)))
+        ring = resources.enter_context(RingSetup(stack, RING, (CELL,)))
         current.done = f"Apache Kafka at {stack.kafka.bootstrap_servers}"
-    with step(out, "Building the encoder from real weights") as current:
-        present = local.encoder
-        if present is None:
-            current.done = f"Encoder {summary(*local.install(lambda folder: build_minilm(folder, current.tell)))}"
-        else:
-            current.done = f"Encoder {present.version}, built before"
-    _teach_new_tenants(local, out)
+    give_encoder(ring, out)
+    teach_new_tenants(ring, stack.workers.store, out)
     with step(out, "Starting the workers") as current:
         stack.workers.start(encoder_worker(RING), *[head_worker(RING, CELL)] * options.head_workers)
         heads = f"{options.head_workers} head workers" if options.head_workers > 1 else "1 head worker"
         current.done = f"1 encoder worker, {heads}; logs in {options.state / 'logs'}"
     return stack
-
-
-def _teach_new_tenants(local: LocalRing, out: Console) -> None:
-    placed = {placement.tenant for placement in local.registry.tenants(RING)}
-    new = [examples for examples in load_tenants() if examples.tenant not in placed]
-    before = f"{len(placed)} tenants from before" if placed else ""
-    with step(out, "Training heads") as current:
-        if new:
-            with Trainers(local, new) as trainers:
-                for number, _ in enumerate(trainers.taught(), start=1):
-                    current.tell(f"Training heads: {number} of {len(new)}")
-        trained = f"{len(new)} heads trained" if new else ""
-        current.done = ", ".join(filter(None, (trained, before)))
 
 
 def _print_hints(options: UpOptions, stack: LocalStack, out: Console) -> None:

@@ -17,14 +17,14 @@ _MARGIN = 2
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """One tenant: its head, and its scores on the same held-out utterances, in process and through Kafka."""
+    """One tenant: its head, and its scores on held-out utterances, in process (if known) and through Kafka."""
 
     tenant: str
     intents: int
     entity_labels: int
     trained_on: int
     head_bytes: int
-    offline: Scores
+    offline: Scores | None
     served: Scores
 
 
@@ -102,8 +102,9 @@ def print_tenants(out: Console, rows: Sequence[TenantRow]) -> None:
             share(row.served.entity_f1),
         )
     _show(out, table)
-    accuracy = [row.offline.intent_accuracy for row in rows if row.offline.intent_accuracy is not None]
-    f1 = [row.offline.entity_f1 for row in rows if row.offline.entity_f1 is not None]
+    offline = [row.offline for row in rows if row.offline is not None]
+    accuracy = [scores.intent_accuracy for scores in offline if scores.intent_accuracy is not None]
+    f1 = [scores.entity_f1 for scores in offline if scores.entity_f1 is not None]
     parts = [f"intent {_mean(accuracy)}"] if accuracy else []
     parts += [f"entity F1 {_mean(f1)}"] if f1 else []
     if parts:
@@ -111,9 +112,9 @@ def print_tenants(out: Console, rows: Sequence[TenantRow]) -> None:
         _line(out, ", ".join(parts), style="dim")
 
 
-def print_load(out: Console, load: LoadRow, cores: int) -> None:
-    """How many were answered, how fast."""
-    _title(out, f"{load.sent:,} requests, {load.in_flight} in flight, everything on {cores} cores")
+def print_load(out: Console, load: LoadRow, where: str) -> None:
+    """How many were answered, how fast; ``where`` says on what, such as ``on 8 cores``."""
+    _title(out, f"{load.sent:,} requests, {load.in_flight} in flight, {where}")
     out.print()
     lost = load.sent - load.answered - len(load.errors)
     counts = f"{load.answered:,} of {load.sent:,} answered, {len(load.errors)} errors, {lost} lost"

@@ -1,20 +1,21 @@
-"""A ring on a local stack, with an encoder and heads: what ``up``, the demo and the end-to-end tests run on."""
+"""Giving a ring its topics, encoder and heads: what ``up``, ``seed``, the demo and the end-to-end tests run on."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from manyheads.cli.demo.utterances import Examples
 from manyheads.cli.provision import Registrar
 from manyheads.cli.teaching import Lesson, Teacher
 from manyheads.encoder_worker.build import EncoderBuild
-from manyheads.infra.local import LocalStack
 from manyheads.infra.process import Guard
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.store import ModelStore
 from manyheads.topics.errors import BrokerError, ErrorCode
 from manyheads.topics.names import CellName, RingName, TenantName
 from manyheads.topics.registry import EncoderRecord, HeadRecord
@@ -25,25 +26,40 @@ BuildEncoder = Callable[[Path], EncoderBuild]
 _SEEN_S = 10.0
 
 
-class LocalRing:
-    """One ring of a running :class:`LocalStack`: its topics, encoder and heads; a context manager.
+class Deployment(Protocol):
+    """Where a ring is set up: a running Kafka and a model store, such as a LocalStack's."""
+
+    @property
+    def settings(self) -> KafkaSettings:
+        """How to reach Kafka."""
+
+    @property
+    def store(self) -> ModelStore:
+        """The store that the ring's workers read."""
+
+    def create_topics(self, ring: RingName, cells: tuple[CellName, ...]) -> None:
+        """Create what the ring lacks. Raises BrokerError."""
+
+
+class RingSetup:
+    """One ring of a deployment, and what it is given: topics, encoder, heads; a context manager.
 
     Several may be open at one time, each with a ring of its own.
     """
 
-    def __init__(self, stack: LocalStack, ring: RingName, cells: Sequence[CellName]) -> None:
-        self.stack = stack
+    def __init__(self, deployment: Deployment, ring: RingName, cells: Sequence[CellName]) -> None:
+        self._deployment = deployment
         self.ring = ring
         self.cells = tuple(cells)
         self._resources = ExitStack()
         self._teacher: Teacher | None = None
 
     def __enter__(self) -> Self:
-        settings = self.stack.settings
-        self.stack.create_topics(self.ring, self.cells)
+        settings = self._deployment.settings
+        self._deployment.create_topics(self.ring, self.cells)
         with ExitStack() as resources:
             self._follower = resources.enter_context(RegistryFollower(settings))
-            self.registrar = Registrar(self.stack.store, resources.enter_context(RegistryWriter(settings)))
+            self.registrar = Registrar(self._deployment.store, resources.enter_context(RegistryWriter(settings)))
             self._resources = resources.pop_all()
         return self
 
@@ -90,7 +106,7 @@ class LocalRing:
         encoder = self.encoder
         assert encoder is not None, "install an encoder first"
         if self._teacher is None:
-            self._teacher = Teacher.load(encoder, self.stack.store)
+            self._teacher = Teacher.load(encoder, self._deployment.store)
         return self._teacher
 
     def _wait_for(self, written: Callable[[RegistrySnapshot], bool]) -> None:
