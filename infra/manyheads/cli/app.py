@@ -291,6 +291,25 @@ def create_topics(
     run_create_topics(ring, cell or [], bootstrap_servers, replication)
 
 
+@topics.command("replicate")
+def replicate_topics(
+    copies: Annotated[int, typer.Argument(metavar="COPIES", min=2, max=9, help="Brokers that shall have each.")],
+    bootstrap_servers: Servers = None,
+) -> None:
+    """Copy every topic to more brokers.
+
+    For a cluster that has grown: all topics, Kafka's own included, get COPIES copies of each partition, and a write is
+    acknowledged when all but one have it. Copies are never taken away.
+
+    \b
+    Example:
+      manyheads topics replicate 3
+    """
+    from manyheads.cli.topics import run_replicate
+
+    run_replicate(copies, bootstrap_servers)
+
+
 encoder = _group("encoder", "The encoder of a ring.")
 
 

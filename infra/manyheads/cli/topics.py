@@ -11,6 +11,8 @@ from manyheads.topics.names import cell as cell_name
 from manyheads.topics.names import ring as ring_name
 
 _FIRST_CELL = cell_name("c0")
+_REPLICATE_S = 60.0
+"""for all brokers to be there, and again for the copies to be made"""
 
 
 def run_list_topics(ring: str, cells: Sequence[str], bootstrap_servers: str | None, *, as_json: bool) -> None:
@@ -46,6 +48,16 @@ def run_create_topics(ring: str, cells: Sequence[str], bootstrap_servers: str | 
         print(f"{setting.topic}: {setting.setting} was {setting.before}, is {setting.after}")
     if not changes:
         print(f"the topics of ring {ring} are as they should be")
+
+
+def run_replicate(copies: int, bootstrap_servers: str | None) -> None:
+    """Copy every topic to more brokers. Raises ManyheadsError."""
+    with TopicAdmin(kafka_settings(bootstrap_servers), timeout_s=_REPLICATE_S) as admin:
+        replicated = admin.replicate(copies)
+    for name in replicated:
+        print(f"{name} has {copies} copies")
+    if not replicated:
+        print(f"every topic has {copies} copies")
 
 
 def cells_of(ring: RingName, topics: Iterable[str]) -> tuple[CellName, ...]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, for_code
+from kafka.protocol.admin.topics import ElectionType
 
+from manyheads.infra.admin.replication import Partition, replicas_wanted
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.errors import BrokerError, ClientClosed, ErrorCode
@@ -169,6 +172,47 @@ class TopicAdmin:
                     _check(topic["name"], topic["error_code"], topic.get("error_message"))
             self._wait_until(lambda: not self._partitions().keys() & set(doomed), "drop the topics it deleted")
 
+    def replicate(self, copies: int) -> tuple[str, ...]:
+        """Bring every partition, those of Kafka's own topics included, to at least ``copies`` copies.
+
+        Waits until the brokers are there and the new copies have caught up. Afterwards a write is acknowledged when
+        all copies but one have it, so that one broker may fail. Copies are never taken away.
+
+        Returns:
+            the topics that got copies.
+
+        Raises:
+            BrokerError: topics_missing if there are too few brokers, or Kafka refuses; the message has the reason.
+        """
+        brokers: list[int] = []
+
+        def all_there() -> bool:
+            brokers[:] = sorted(broker["broker_id"] for broker in self._call(_describe_cluster)["brokers"])
+            return len(brokers) >= copies
+
+        self._wait_until(all_there, f"have {copies} brokers")
+        wanted = replicas_wanted(self._replicas(), brokers, copies)
+        moves = {TopicPartition(*partition): replicas for partition, replicas in wanted.items()}
+        if moves:
+            answer = self._call(lambda client: client.alter_partition_reassignments(moves))
+            for partition, error in answer.items():
+                if error is not None:
+                    raise _refused(partition.topic, error.description)
+            self._wait_until(lambda: not self._call(_reassignments), "finish the new copies")
+            moved = {topic: [number for name, number in wanted if name == topic] for topic, _ in wanted}
+            self._call(lambda client: client.elect_leaders(ElectionType.PREFERRED, moved, raise_errors=False))
+        topics = tuple(sorted({topic for topic, _ in wanted}))
+        safe = {"min.insync.replicas": str(max(1, copies - 1))}
+        self._alter([TopicSpec(topic, 1, safe) for topic in topics])
+        return topics
+
+    def _replicas(self) -> dict[Partition, Sequence[int]]:
+        return {
+            (topic["name"], partition["partition_index"]): partition["replica_nodes"]
+            for topic in self._describe(None)
+            for partition in topic["partitions"]
+        }
+
     def _create(self, specs: Sequence[TopicSpec], replicas: int | None) -> tuple[str, ...]:
         if not specs:
             return ()
@@ -292,6 +336,16 @@ class _AdminClient(KafkaAdminClient):  # type: ignore[misc]
             self._closed = False  # set only by a successful start, and close() does nothing without it
             self.close()
             raise
+
+
+def _describe_cluster(client: KafkaAdminClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.describe_cluster()
+    return found
+
+
+def _reassignments(client: KafkaAdminClient) -> dict[TopicPartition, Any]:
+    found: dict[TopicPartition, Any] = client.list_partition_reassignments()
+    return found
 
 
 def _check(topic: str, error_code: int, reason: str | None) -> None:
