@@ -33,11 +33,15 @@ def run_worker(settings: EncoderWorkerSettings, kafka: KafkaSettings, store: Sto
         InternalError: worker_halted, because nearly every record failed.
     """
     with open_parts(settings, kafka, store) as parts:
+        parts.health.set("worker", False, f"ring {settings.ring} and its encoder are not registered yet")
         record = await_encoder(parts.registry, settings.ring, settings.registry_timeout_s)
+        parts.health.set("worker", False, f"encoder {record.version} is being loaded")
         model = _load(record, settings, parts.models)
         stage = EncoderStage(settings.ring, model, parts.registry, parts.metrics)
         inputs = lane_inputs(settings.ring)
-        run_until_signalled(StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics))
+        run_until_signalled(
+            StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics, health=parts.health)
+        )
 
 
 def await_encoder(registry: RegistryFollower, ring: RingName, timeout_s: float) -> EncoderRecord:

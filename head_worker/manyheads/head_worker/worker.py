@@ -23,11 +23,14 @@ def run_worker(settings: HeadWorkerSettings, kafka: KafkaSettings, store: StoreS
         InternalError: worker_halted, because nearly every record failed.
     """
     with open_parts(settings, kafka, store) as parts:
+        parts.health.set("worker", False, f"ring {settings.ring} with cell {settings.cell} is not registered yet")
         await_cell(parts.registry, settings.ring, settings.cell, settings.registry_timeout_s)
         options = HeadStageOptions(grace_s=settings.grace_s)
         stage = HeadStage(settings.ring, settings.cell, parts.registry, parts.models, options, metrics=parts.metrics)
         inputs = lane_inputs(settings.ring, settings.cell)
-        run_until_signalled(StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics))
+        run_until_signalled(
+            StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics, health=parts.health)
+        )
 
 
 def await_cell(registry: RegistryFollower, ring: RingName, cell: CellName, timeout_s: float) -> None:

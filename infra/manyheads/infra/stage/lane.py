@@ -92,11 +92,17 @@ class StageLane(ABC):
         return self._core.partitions
 
     @property
-    def ready(self) -> bool:
-        """Whether it consumes from all its partitions; one that is given none for a while is a spare, and ready."""
-        if self._core.partitions:
-            return not self._unprepared
-        return self._clock.monotonic() - self._opened >= self._options.spare_after_s
+    def waits_for(self) -> str | None:
+        """Why it does not consume from all its partitions; None if it does, so that it is ready.
+
+        One that is given no partition for a while is a spare, and ready too.
+        """
+        if self._unprepared:
+            numbers = ", ".join(str(number) for _, number in sorted(self._unprepared))
+            return f"partitions {numbers} of {self.input.topic} are being prepared"
+        if self._core.partitions or self._clock.monotonic() - self._opened >= self._options.spare_after_s:
+            return None
+        return f"partitions of {self.input.topic} are not assigned yet"
 
     @property
     def preparing(self) -> bool:

@@ -14,7 +14,7 @@ from manyheads.infra.stage.interactive import InteractiveLane
 from manyheads.infra.stage.lane import StageLane, Surroundings
 from manyheads.infra.stage.options import SYSTEM_CLOCK, Clock, LaneInput, StageOptions
 from manyheads.infra.stage.work import Stage
-from manyheads.infra.telemetry import NO_METRICS, Metrics, event
+from manyheads.infra.telemetry import NO_METRICS, Health, Metrics, event
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
 from manyheads.topics.names import Lane, dead_letter_topic
 
@@ -32,6 +32,7 @@ class StageWorker:
         inputs: one or more topics, each with its lane. Interactive ones go first.
         options: the bounds.
         metrics: where counts go.
+        health: told at each turn, and as the part ``worker``: ready while all partitions are consumed from.
         clock: the time, for tests.
 
     Call :meth:`run`, or, to drive it yourself, :meth:`open`, then :meth:`step` as often as you like, then
@@ -46,6 +47,7 @@ class StageWorker:
         options: StageOptions | None = None,
         *,
         metrics: Metrics = NO_METRICS,
+        health: Health | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not inputs:
@@ -54,6 +56,7 @@ class StageWorker:
         self._stage = stage
         self._clock = clock
         self._metrics = metrics
+        self._health = health or Health()
         self._transport = _transport(kafka)
         self._inputs = sorted(inputs, key=lambda each: list(Lane).index(each.lane))
         self._lanes: list[StageLane] = []
@@ -61,6 +64,8 @@ class StageWorker:
         self._last_prepare = float("-inf")
         self._idle = False
         self._ready = False
+        self._waits_for: list[str] | None = None
+        """as health was last told"""
 
     def stop(self) -> None:
         """Make :meth:`run` finish what is in flight and return. Callable from any thread and from signal handlers."""
@@ -114,16 +119,19 @@ class StageWorker:
                     raise
                 self._retire(lane, error)
         self._idle = taken == 0
+        self._tell_health()
         return taken
 
     def close(self) -> None:
         """Drain: finish what was taken, commit it, leave the groups."""
         event(_log, "worker_draining", stage=self._stage.name)
+        self._health.set("worker", False, "it is draining")
         deadline = self._clock.monotonic() + self._options.drain_timeout_s
         with ExitStack() as each:  # the last lane drains even if the first cannot
             for lane in reversed(self._lanes):
                 each.callback(self._drain, lane, deadline)
         self._lanes.clear()
+        self._health.set("worker", False, "it has stopped")
         event(_log, "worker_stopped", stage=self._stage.name)
 
     def _drain(self, lane: StageLane, deadline: float) -> None:
@@ -151,10 +159,17 @@ class StageWorker:
             return
         for lane in self._lanes:
             lane.prepared()
-        if not self._ready and all(lane.ready for lane in self._lanes):
+        if not self._ready and all(lane.waits_for is None for lane in self._lanes):
             self._ready = True
             partitions = {lane.input.topic: len(lane.partitions) for lane in self._lanes}
             event(_log, "worker_ready", stage=self._stage.name, partitions=partitions)
+
+    def _tell_health(self) -> None:
+        self._health.beat()
+        waits_for = [reason for lane in self._lanes if (reason := lane.waits_for) is not None]
+        if waits_for != self._waits_for:
+            self._waits_for = waits_for
+            self._health.set("worker", not waits_for, "; ".join(waits_for))
 
     def _retire(self, lane: StageLane, error: InternalError) -> None:
         # A batch job full of garbage must not take live traffic down with it.
@@ -164,6 +179,7 @@ class StageWorker:
 
     def abandon(self, error: BaseException) -> None:
         event(_log, "worker_failed", level=logging.ERROR, stage=self._stage.name, error=error)
+        self._health.set("worker", False, f"it has failed: {error}")
         for lane in self._lanes:
             try:
                 lane.close()
@@ -196,10 +212,12 @@ def run_until_signalled(worker: StageWorker) -> None:
             signal.signal(each, signal.SIG_DFL)
         worker.stop()
 
+    wakeup = signal.set_wakeup_fd(-1)  # whoever watches it ends a process that starts
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         worker.run()
     finally:
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -1,16 +1,11 @@
-"""The metrics of :mod:`manyheads.topics.metrics`, counted in this process and served to Prometheus."""
+"""The metrics of :mod:`manyheads.topics.metrics`, counted in this process."""
 
 from collections.abc import Mapping
-from threading import Thread
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from manyheads.topics.errors import ErrorCode, InvalidSettings
 from manyheads.topics.metrics import ALL_METRICS, MetricKind, MetricSpec
 
 if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
-
     import prometheus_client as prometheus
 
 Labels = Mapping[str, str]
@@ -78,52 +73,3 @@ def _values(spec: MetricSpec, labels: Labels) -> tuple[str, ...]:
     if len(values) != len(spec.labels) or len(labels) != len(spec.labels):
         raise ValueError(f"{spec.name} has the labels {spec.labels}, not {tuple(labels)}")
     return values
-
-
-class MetricsServer:
-    """An HTTP server that answers ``/metrics``; a context manager."""
-
-    def __init__(self, server: "WSGIServer", thread: Thread) -> None:
-        self._server = server
-        self._thread = thread
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return self._server.server_port
-
-    def close(self) -> None:
-        """Stop listening. Safe to call twice."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def serve_metrics(metrics: Metrics, port: int, host: str = "127.0.0.1") -> MetricsServer:
-    """Serve ``metrics`` on ``host``; port 0 takes a free one.
-
-    Loopback unless told otherwise: metrics name tenants' rings and loads, and have no password.
-
-    Raises:
-        InvalidSettings: the port is taken or out of range.
-    """
-    from prometheus_client import start_http_server  # noqa: PLC0415 - SDK lacks it
-
-    try:
-        server, thread = start_http_server(port, host, metrics.registry)
-    except (OSError, OverflowError) as error:
-        raise InvalidSettings(
-            ErrorCode.INVALID_SETTINGS,
-            f"metrics cannot be served on {host}:{port} ({error}); choose another metrics_port, or 0 for any free one",
-            setting="metrics_port",
-            port=port,
-        ) from error
-    return MetricsServer(server, thread)

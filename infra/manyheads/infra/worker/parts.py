@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.store import ModelStore, StoreSettings
-from manyheads.infra.telemetry import NO_METRICS, Metrics, event, serve_metrics
+from manyheads.infra.telemetry import NO_METRICS, Health, Metrics, event, serve_metrics
 from manyheads.infra.worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ class WorkerParts:
     """Open while the worker runs."""
 
     metrics: Metrics
+    health: Health
     models: ModelStore
     registry: RegistryFollower
     """started: it has read the registry to its end"""
@@ -33,13 +34,17 @@ def open_parts(settings: WorkerSettings, kafka: KafkaSettings, store: StoreSetti
         BrokerError: Kafka cannot be reached, or has no registry topic.
     """
     with ExitStack() as parts:
-        metrics = NO_METRICS
+        metrics, health = NO_METRICS, Health()
+        health.set("worker", False, "it is starting")
         if settings.metrics_port is not None:
             metrics = Metrics()
-            server = parts.enter_context(serve_metrics(metrics, settings.metrics_port))
-            event(_log, "metrics_served", port=server.port)
+            host = settings.metrics_host
+            server = parts.enter_context(serve_metrics(metrics, settings.metrics_port, host, health))
+            event(_log, "metrics_served", host=host, port=server.port)
+        health.set("registry", False, "it is being read")
         models = ModelStore(store.store_url, store.store_cache_dir)
         registry = RegistryFollower(kafka, metrics)
         registry.start(settings.registry_timeout_s)
         parts.callback(registry.close)
-        yield WorkerParts(metrics, models, registry)
+        health.set("registry", True)
+        yield WorkerParts(metrics, health, models, registry)

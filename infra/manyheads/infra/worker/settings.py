@@ -22,7 +22,14 @@ class WorkerSettings(BaseSettings):
         description="this worker's name among its peers, the same over restarts, such as the pod's; unset: random",
     )
     metrics_port: int | None = Field(
-        default=None, ge=0, le=65_535, description="a port to serve Prometheus metrics on, 0 for any; unset: none"
+        default=None,
+        ge=0,
+        le=65_535,
+        description="a port to serve /metrics, /healthz and /readyz on, 0 for any; unset: none",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="an address of this machine to serve them on, 0.0.0.0 in a container; they have no password",
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
