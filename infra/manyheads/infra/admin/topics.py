@@ -1,6 +1,5 @@
 """Listing, creating and changing topics, with kafka-python's admin client."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,10 @@ from typing import Any, Self, TypeVar
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, for_code
+from kafka.errors import for_code
 from kafka.protocol.admin.topics import ElectionType
 
+from manyheads.infra.admin.client import AdminClient, answering
 from manyheads.infra.admin.replication import Partition, replicas_wanted
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.catalogue import TopicSpec
@@ -86,12 +86,7 @@ class TopicAdmin:
         self._client: KafkaAdminClient | None = None
 
     def __enter__(self) -> Self:
-        timeout_ms = int(self._timeout_s * 1_000)
-        self._client = self._answered(
-            lambda: _AdminClient(
-                **self._settings.kafka_python(), bootstrap_timeout_ms=timeout_ms, request_timeout_ms=timeout_ms
-            )
-        )
+        self._client = self._answered(lambda: AdminClient(self._settings, self._timeout_s))
         return self
 
     def __exit__(
@@ -310,32 +305,8 @@ class TopicAdmin:
         return self._answered(lambda: call(client))
 
     def _answered(self, call: Callable[[], _Result]) -> _Result:
-        try:
+        with answering(self._settings, self._timeout_s):
             return call()
-        except KafkaError as error:
-            raise BrokerError(
-                ErrorCode.BROKER_UNREACHABLE,
-                f"no answer from Kafka at {self._settings.bootstrap_servers} within {self._timeout_s:g} s"
-                f" ({type(error).__name__}: {error}): is it running, and are the MANYHEADS_ settings its own?",
-                servers=self._settings.bootstrap_servers,
-                timeout_s=self._timeout_s,
-            ) from error
-
-
-class _AdminClient(KafkaAdminClient):  # type: ignore[misc]
-    """kafka-python's client, kept from logging passwords and from leaving a thread behind when it cannot connect."""
-
-    def __init__(self, **config: object) -> None:
-        if "sasl_plain_password" in config:
-            # At DEBUG these two write every request to the log, and so the one that holds the password.
-            for logger in ("kafka.net.connection", "kafka.protocol.parser"):
-                logging.getLogger(logger).setLevel(logging.INFO)
-        try:
-            super().__init__(**config)
-        except BaseException:
-            self._closed = False  # set only by a successful start, and close() does nothing without it
-            self.close()
-            raise
 
 
 def _describe_cluster(client: KafkaAdminClient) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""kafka-python's admin client, opened safely and with errors of ours."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from manyheads.infra.settings import KafkaSettings
+from manyheads.topics.errors import BrokerError, ErrorCode
+
+
+class AdminClient(KafkaAdminClient):  # type: ignore[misc]
+    """Kept from logging passwords and from leaving a thread behind when it cannot connect."""
+
+    def __init__(self, settings: KafkaSettings, timeout_s: float) -> None:
+        """Connect within ``timeout_s``; every request may take as long. Raises kafka.errors.KafkaError."""
+        config = settings.kafka_python()
+        if "sasl_plain_password" in config:
+            # At DEBUG these two write every request to the log, and so the one that holds the password.
+            for logger in ("kafka.net.connection", "kafka.protocol.parser"):
+                logging.getLogger(logger).setLevel(logging.INFO)
+        timeout_ms = int(timeout_s * 1_000)
+        try:
+            super().__init__(**config, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=timeout_ms)
+        except BaseException:
+            self._closed = False  # set only by a successful start, and close() does nothing without it
+            self.close()
+            raise
+
+
+@contextmanager
+def answering(settings: KafkaSettings, timeout_s: float) -> Iterator[None]:
+    """Raises BrokerError(broker_unreachable), naming the brokers, for whatever kafka-python raises within."""
+    try:
+        yield
+    except KafkaError as error:
+        raise BrokerError(
+            ErrorCode.BROKER_UNREACHABLE,
+            f"no answer from Kafka at {settings.bootstrap_servers} within {timeout_s:g} s"
+            f" ({type(error).__name__}: {error}): is it running, and are the MANYHEADS_ settings its own?",
+            servers=settings.bootstrap_servers,
+            timeout_s=timeout_s,
+        ) from error
