@@ -13,10 +13,10 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 SOURCES := topics infra producers encoder_worker head_worker tests benchmarks
 
-.PHONY: help demo up setup test check lint types unit lock clean
+.PHONY: help demo up setup test container-test check lint types unit lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: $(VENV)/.demo ## the whole pipeline on an embedded Kafka, with live training (ARGS="--kill" kills workers meanwhile)
 	@$(BIN)/manyheads demo $(ARGS)
@@ -28,6 +28,9 @@ setup: $(VENV)/.dev ## everything that tests and benchmarks need, into .venv
 
 test: check ## lint, types, the import rule and all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+container-test: $(VENV)/.dev ## the broker tests again, on Apache's Kafka image in Docker
+	@$(BIN)/python -m pytest tests/broker --kafka=container $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, types and the import rule: seconds
 	@$(BIN)/ruff check $(SOURCES)

@@ -1,40 +1,43 @@
-"""What tests share that need a broker: one embedded Kafka for the whole run, and names and topics of a test's own."""
+"""What tests share that need a broker: one Kafka for the whole run, and names and topics of a test's own."""
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.catalogue import Partitions, ring_topics, shared_topics
-from manyheads.topics.errors import ArtifactError
 from manyheads.topics.names import CellName, RingName, cell, ring
+from tests.support.kafka import Kafka, NewKafka, embedded, in_containers
 
 TEST_PARTITIONS = Partitions(requests=2, embeddings=4, replies=2)
 
 
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[EmbeddedKafka]:
-    """A real broker that the whole run shares: keep to a ring of your own, and never stop it.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka",
+        choices=("embedded", "container"),
+        default="embedded",
+        help="what brokers the tests run on: the embedded ones (default), or Apache's image, which needs Docker",
+    )
 
-    A machine that has neither the jars nor a network may skip; the continuous integration may not.
-    """
-    broker = EmbeddedKafka()
-    try:
-        broker.start()
-    except ArtifactError as error:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            raise
-        pytest.skip(f"no embedded broker on this machine: {error}")
-    with broker:
+
+@pytest.fixture(scope="session")
+def new_kafka(pytestconfig: pytest.Config) -> NewKafka:
+    """Call it to have a Kafka of the test's own, which it may kill: ``with new_kafka() as kafka``."""
+    return in_containers() if pytestconfig.getoption("kafka") == "container" else embedded()
+
+
+@pytest.fixture(scope="session")
+def kafka(new_kafka: NewKafka) -> Iterator[Kafka]:
+    """A real broker that the whole run shares: keep to a ring of your own, and never stop it."""
+    with new_kafka() as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
-def kafka_settings(kafka: EmbeddedKafka) -> KafkaSettings:
+def kafka_settings(kafka: Kafka) -> KafkaSettings:
     """How to reach the broker of this run."""
     return kafka.settings()
 

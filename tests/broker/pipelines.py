@@ -9,7 +9,7 @@ from manyheads.cli.demo.utterances import EntityAnnotation, Examples, LabelledTe
 from manyheads.cli.ring_setup import RingSetup
 from manyheads.encoder_worker.bert import BertShape
 from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_random
-from manyheads.infra.local import LocalStack, encoder_worker, head_worker
+from manyheads.infra.local import LocalStack, RunningKafka, encoder_worker, head_worker
 from manyheads.topics.names import TenantName, cell, ring, tenant
 from manyheads.topics.registry import HeadRecord
 
@@ -69,10 +69,10 @@ class Pipelines:
 
 
 @contextmanager
-def running_pipelines() -> Iterator[Pipelines]:
-    """Both rings, ready."""
+def running_pipelines(kafka: RunningKafka) -> Iterator[Pipelines]:
+    """Both rings, ready, on a Kafka without topics."""
     with ExitStack() as resources:
-        stack = resources.enter_context(LocalStack())
+        stack = resources.enter_context(LocalStack(kafka=kafka))
         en = resources.enter_context(RingSetup(stack, EN, (C0, C1)))
         fr = resources.enter_context(RingSetup(stack, FR, (C0,)))
         en.install(minilm)

@@ -8,7 +8,6 @@ import pytest
 from confluent_kafka import Producer
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.infra.settings import KafkaSettings, load_settings
@@ -19,6 +18,7 @@ from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
 from manyheads.topics.metrics import REGISTRY_SKIPPED, MetricSpec
 from manyheads.topics.names import REGISTRY_TOPIC, RingName
 from manyheads.topics.registry import PlacementRecord, RingRecord, placement_key
+from tests.support.kafka import Kafka, NewKafka
 
 C0 = names.cell("c0")
 V1, V2 = names.version("1"), names.version("2")
@@ -33,9 +33,9 @@ def settings(kafka_settings: KafkaSettings, topic_admin: TopicAdmin) -> KafkaSet
 
 
 @pytest.fixture
-def bare_kafka() -> Iterator[EmbeddedKafka]:
+def bare_kafka(new_kafka: NewKafka) -> Iterator[Kafka]:
     """A broker of this test's own, without topics."""
-    with EmbeddedKafka() as kafka:
+    with new_kafka() as kafka:
         yield kafka
 
 
@@ -130,7 +130,7 @@ def test_a_follower_that_fails_says_so_instead_of_growing_old(
     assert any("registry_follower_failed" in message for message in caplog.messages)
 
 
-def test_a_follower_and_a_writer_outlive_a_restart(bare_kafka: EmbeddedKafka) -> None:
+def test_a_follower_and_a_writer_outlive_a_restart(bare_kafka: Kafka) -> None:
     ring = names.ring("en")
     settings = bare_kafka.settings()
     with TopicAdmin(settings) as admin:
@@ -144,7 +144,7 @@ def test_a_follower_and_a_writer_outlive_a_restart(bare_kafka: EmbeddedKafka) ->
         assert follower.wait_until(lambda now: now.ring(ring) == ring_record(ring, V2), PATIENCE_S)
 
 
-def test_without_the_topic_the_error_says_how_to_create_it(bare_kafka: EmbeddedKafka) -> None:
+def test_without_the_topic_the_error_says_how_to_create_it(bare_kafka: Kafka) -> None:
     settings = bare_kafka.settings()
     threads = threading.active_count()
     with pytest.raises(BrokerError, match=r"nlu\.registry.*manyheads topics create") as following:
@@ -165,7 +165,7 @@ def test_without_a_broker_the_error_names_the_address() -> None:
     assert following.value.code is writing.value.code is ErrorCode.BROKER_UNREACHABLE
 
 
-def test_a_broker_that_vanishes_before_the_acknowledgement(bare_kafka: EmbeddedKafka) -> None:
+def test_a_broker_that_vanishes_before_the_acknowledgement(bare_kafka: Kafka) -> None:
     settings = bare_kafka.settings()
     with TopicAdmin(settings) as admin:
         admin.ensure(shared_topics())

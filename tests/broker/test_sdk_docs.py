@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manyheads.infra.settings import KafkaSettings
-from manyheads.topics.names import CellName, RingName
+from manyheads.topics.names import RingName
 from tests.broker.sdk_responder import responding
 from tests.conftest import TEST_PARTITIONS
 
@@ -35,10 +35,7 @@ def test_there_is_code_in_both_pages() -> None:
 
 
 @pytest.mark.parametrize("where", CODE)
-async def test_documented_code_runs(
-    where: str, kafka_settings: KafkaSettings, ring_with_topics: tuple[RingName, CellName]
-) -> None:
-    ring, _ = ring_with_topics
+async def test_documented_code_runs(where: str, kafka_settings: KafkaSettings, ring: RingName) -> None:
     code = CODE[where].replace("localhost:9092", kafka_settings.bootstrap_servers)
     code = re.sub(r'Client\(("[^"]+"|settings)', rf'Client(\1, ring="{ring}"', code)
     compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

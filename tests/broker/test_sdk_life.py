@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Answer, Client, ClientClosed, ClientOptions, Lane
 from manyheads.producers.reader import ReplyReader
-from manyheads.topics.names import REPLIES_TOPIC, CellName, RingName, requests_topic
+from manyheads.topics.names import REPLIES_TOPIC, RingName, requests_topic
 from tests.broker.sdk_responder import Responder, prediction, responding
 from tests.conftest import TEST_PARTITIONS
-
-
-@pytest.fixture
-def ring(ring_with_topics: tuple[RingName, CellName]) -> RingName:
-    return ring_with_topics[0]
-
-
-@pytest.fixture
-async def responder(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Responder]:
-    async with responding(kafka_settings, ring, TEST_PARTITIONS.requests) as each:
-        yield each
 
 
 def open_sockets() -> int:

@@ -8,26 +8,8 @@ import pytest
 
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Client, ClientClosed, ErrorCode, PredictRequest
-from manyheads.topics.names import CellName, RingName
-from tests.broker.sdk_responder import Asked, Responder, failure, prediction, responding
-from tests.conftest import TEST_PARTITIONS
-
-
-@pytest.fixture
-def ring(ring_with_topics: tuple[RingName, CellName]) -> RingName:
-    return ring_with_topics[0]
-
-
-@pytest.fixture
-async def responder(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Responder]:
-    async with responding(kafka_settings, ring, TEST_PARTITIONS.requests) as each:
-        yield each
-
-
-@pytest.fixture
-async def client(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Client]:
-    async with Client(kafka_settings, ring=ring, timeout=30.0) as each:
-        yield each
+from manyheads.topics.names import RingName
+from tests.broker.sdk_responder import Asked, Responder, failure, prediction
 
 
 async def utterances(count: int) -> AsyncIterator[tuple[str, str]]:

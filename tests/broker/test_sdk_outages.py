@@ -9,25 +9,26 @@ import pytest
 from pydantic import SecretStr
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka, Login
+from manyheads.infra.broker import Login
 from manyheads.producers import Answer, BrokerError, Client, ClientClosed, ErrorCode
 from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.names import RingName, cell, ring
 from tests.broker.sdk_responder import Responder, responding
 from tests.conftest import TEST_PARTITIONS
+from tests.support.kafka import Kafka, NewKafka
 
 RING = ring("en")
 
 
 @pytest.fixture(scope="module")
-def mortal_kafka(kafka: EmbeddedKafka) -> Iterator[EmbeddedKafka]:
-    """A broker of this module's own, which it may kill; as any test's broker, skipped where there is none."""
-    with EmbeddedKafka() as broker:
+def mortal_kafka(new_kafka: NewKafka) -> Iterator[Kafka]:
+    """A broker of this module's own, which it may kill."""
+    with new_kafka() as broker:
         yield broker
 
 
 @pytest.fixture
-def running_kafka(mortal_kafka: EmbeddedKafka) -> EmbeddedKafka:
+def running_kafka(mortal_kafka: Kafka) -> Kafka:
     """The same, with a ring."""
     with TopicAdmin(mortal_kafka.settings()) as admin:
         admin.ensure(shared_topics(TEST_PARTITIONS) + ring_topics(RING, [cell("c0")], TEST_PARTITIONS))
@@ -35,7 +36,7 @@ def running_kafka(mortal_kafka: EmbeddedKafka) -> EmbeddedKafka:
 
 
 @asynccontextmanager
-async def killed(kafka: EmbeddedKafka) -> AsyncIterator[None]:
+async def killed(kafka: Kafka) -> AsyncIterator[None]:
     """The broker is dead within the block and serves again after it."""
     await asyncio.to_thread(kafka.kill)
     try:
@@ -45,12 +46,12 @@ async def killed(kafka: EmbeddedKafka) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def responder(running_kafka: EmbeddedKafka) -> AsyncIterator[Responder]:
+async def responder(running_kafka: Kafka) -> AsyncIterator[Responder]:
     async with responding(running_kafka.settings(), RING, TEST_PARTITIONS.requests) as each:
         yield each
 
 
-async def test_a_cluster_without_topics_says_how_to_create_them(mortal_kafka: EmbeddedKafka) -> None:
+async def test_a_cluster_without_topics_says_how_to_create_them(mortal_kafka: Kafka) -> None:
     with TopicAdmin(mortal_kafka.settings()) as admin:
         existing = {state.name for state in admin.list()}
     name = RingName("first-ring")
@@ -80,16 +81,14 @@ async def test_a_server_that_never_says_a_word_is_given_up_within_the_timeout() 
         assert asyncio.all_tasks() == tasks
 
 
-async def test_a_client_opens_when_its_broker_comes_up_in_time(running_kafka: EmbeddedKafka) -> None:
+async def test_a_client_opens_when_its_broker_comes_up_in_time(running_kafka: Kafka) -> None:
     async with killed(running_kafka):
         opening = asyncio.create_task(Client(running_kafka.settings(), timeout=60.0).open())
         await asyncio.sleep(0)
     await (await opening).close()
 
 
-async def test_a_broker_that_died_is_named_within_the_deadline(
-    running_kafka: EmbeddedKafka, responder: Responder
-) -> None:
+async def test_a_broker_that_died_is_named_within_the_deadline(running_kafka: Kafka, responder: Responder) -> None:
     async with Client(running_kafka.settings(), timeout=30.0) as client:
         await client.predict("acme-bank", "while it lives")
         async with killed(running_kafka):
@@ -100,7 +99,7 @@ async def test_a_broker_that_died_is_named_within_the_deadline(
         assert (await client.predict("acme-bank", "alive again")).intent.name == "alive again"
 
 
-async def test_closing_without_a_broker_ends_and_leaves_nothing(running_kafka: EmbeddedKafka) -> None:
+async def test_closing_without_a_broker_ends_and_leaves_nothing(running_kafka: Kafka) -> None:
     tasks = asyncio.all_tasks()
     client = await Client(running_kafka.settings(), timeout=600.0).open()
     async with killed(running_kafka):
@@ -112,7 +111,7 @@ async def test_closing_without_a_broker_ends_and_leaves_nothing(running_kafka: E
         assert asyncio.all_tasks() == tasks
 
 
-async def test_a_restart_under_load_costs_no_request(running_kafka: EmbeddedKafka, responder: Responder) -> None:
+async def test_a_restart_under_load_costs_no_request(running_kafka: Kafka, responder: Responder) -> None:
     async with Client(running_kafka.settings(), timeout=60.0) as client:
         answers: list[Answer] = []
         halfway = asyncio.Event()
@@ -133,8 +132,8 @@ async def test_a_restart_under_load_costs_no_request(running_kafka: EmbeddedKafk
         assert (client.counts.in_flight, client.counts.expired) == (0, 0)
 
 
-async def test_a_wrong_password_is_said_within_the_timeout(kafka: EmbeddedKafka) -> None:
-    with EmbeddedKafka(login=Login("checkout", "right-password")) as broker:
+async def test_a_wrong_password_is_said_within_the_timeout(new_kafka: NewKafka) -> None:
+    with new_kafka(login=Login("checkout", "right-password")) as broker:
         tasks = asyncio.all_tasks()
         wrong = broker.settings().model_copy(update={"sasl_password": SecretStr("wrong-password")})
         with pytest.raises(BrokerError, match="do the security settings fit") as raised:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -24,23 +24,6 @@ from tests.broker.sdk_responder import Asked, Responder, failure, prediction, re
 from tests.conftest import TEST_PARTITIONS
 
 Ring = tuple[RingName, CellName]
-
-
-@pytest.fixture
-def ring(ring_with_topics: Ring) -> RingName:
-    return ring_with_topics[0]
-
-
-@pytest.fixture
-async def responder(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Responder]:
-    async with responding(kafka_settings, ring, TEST_PARTITIONS.requests) as each:
-        yield each
-
-
-@pytest.fixture
-async def client(kafka_settings: KafkaSettings, ring: RingName) -> AsyncIterator[Client]:
-    async with Client(kafka_settings, ring=ring, timeout=30.0) as each:
-        yield each
 
 
 async def test_a_text_gets_its_answer(client: Client, responder: Responder) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.names import Lane
+from tests.support.kafka import Kafka, NewKafka
 from tests.support.load import Replies, WorkerProcess, send
 from tests.support.stages import request
 
@@ -58,7 +58,7 @@ class Arena:
 
 
 @pytest.fixture
-def arena(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Arena]:
+def arena(kafka: Kafka, tmp_path: Path) -> Iterator[Arena]:
     """On the broker that all tests share: kill workers, not it."""
     arena = Arena(kafka.settings(), f"chaos-{uuid.uuid4().hex[:8]}", tmp_path)
     yield arena
@@ -66,14 +66,14 @@ def arena(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Arena]:
 
 
 @pytest.fixture
-def mortal_kafka(tmp_path: Path, kafka: EmbeddedKafka) -> Iterator[EmbeddedKafka]:
-    """A broker of the test's own, to be killed. (The shared one shows that this machine can run brokers at all.)"""
-    with EmbeddedKafka() as broker:
+def mortal_kafka(new_kafka: NewKafka) -> Iterator[Kafka]:
+    """A broker of the test's own, to be killed."""
+    with new_kafka() as broker:
         yield broker
 
 
 @pytest.fixture
-def mortal_arena(mortal_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Arena]:
+def mortal_arena(mortal_kafka: Kafka, tmp_path: Path) -> Iterator[Arena]:
     """On a broker that the test may kill."""
     arena = Arena(mortal_kafka.settings(), "chaos", tmp_path)
     yield arena

@@ -9,6 +9,7 @@ from manyheads.cli.ring_setup import RingSetup
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
 from manyheads.producers import Client, Counts
 from tests.broker.pipelines import C0, EN, PLAIN, small_random
+from tests.support.kafka import Kafka, NewKafka
 
 REQUESTS = 1_500
 KILL_AFTER = 300
@@ -17,9 +18,16 @@ ENCODER, HEAD = 0, 1
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[LocalStack]:
+def mortal_kafka(new_kafka: NewKafka) -> Iterator[Kafka]:
+    """A broker of this module's own, to be killed."""
+    with new_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def stack(mortal_kafka: Kafka) -> Iterator[LocalStack]:
     """One ring with one encoder worker (number 0) and two head workers (1 and 2)."""
-    with LocalStack() as running, RingSetup(running, EN, (C0,)) as local:
+    with LocalStack(kafka=mortal_kafka) as running, RingSetup(running, EN, (C0,)) as local:
         local.install(small_random)
         local.teach(PLAIN.tenant, PLAIN)
         running.workers.start(encoder_worker(EN), head_worker(EN, C0), head_worker(EN, C0))
@@ -68,9 +76,9 @@ async def test_a_worker_that_stops_in_order_hands_over(stack: LocalStack) -> Non
     assert counts.duplicate_replies == 0  # it committed what it had answered
 
 
-async def test_a_killed_broker_loses_no_request(stack: LocalStack) -> None:
+async def test_a_killed_broker_loses_no_request(mortal_kafka: Kafka, stack: LocalStack) -> None:
     def strike() -> None:
-        stack.kafka.kill()
-        stack.kafka.restart()
+        mortal_kafka.kill()
+        mortal_kafka.restart()
 
     await under_load(stack, strike)

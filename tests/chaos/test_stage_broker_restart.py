@@ -1,14 +1,14 @@
 """The broker dies under load and comes back: the same worker process answers everything."""
 
-from manyheads.infra.broker import EmbeddedKafka
 from manyheads.topics.names import Lane
 from tests.chaos.conftest import Arena
+from tests.support.kafka import Kafka
 from tests.support.load import uncommitted
 
 COUNT = 3_000
 
 
-def test_a_worker_lives_through_the_death_of_its_broker(mortal_kafka: EmbeddedKafka, mortal_arena: Arena) -> None:
+def test_a_worker_lives_through_the_death_of_its_broker(mortal_kafka: Kafka, mortal_arena: Arena) -> None:
     arena = mortal_arena
     worker = arena.launch(*Lane)
     for lane in Lane:
@@ -31,7 +31,7 @@ def test_a_worker_lives_through_the_death_of_its_broker(mortal_kafka: EmbeddedKa
     assert set(arena.replies[Lane.BATCH].counts.values()) == {1}
 
 
-def test_a_worker_without_a_broker_still_stops(mortal_kafka: EmbeddedKafka, mortal_arena: Arena) -> None:
+def test_a_worker_without_a_broker_still_stops(mortal_kafka: Kafka, mortal_arena: Arena) -> None:
     worker = mortal_arena.launch(*Lane, drain_timeout_s=2.0, revoke_timeout_s=1.0)
     mortal_arena.send(Lane.INTERACTIVE, range(2_000))
     mortal_arena.replies[Lane.INTERACTIVE].wait_for(100)

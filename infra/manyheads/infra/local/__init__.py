@@ -3,12 +3,13 @@
 ``stack`` has Kafka, its topics and the model store; ``workers`` the worker processes, with any Kafka.
 """
 
-from manyheads.infra.local.stack import LocalStack
+from manyheads.infra.local.stack import LocalStack, RunningKafka
 from manyheads.infra.local.workers import LocalWorkers, WorkerKind, WorkerSpec, encoder_worker, environment, head_worker
 
 __all__ = [
     "LocalStack",
     "LocalWorkers",
+    "RunningKafka",
     "WorkerKind",
     "WorkerSpec",
     "encoder_worker",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker import EmbeddedKafka
@@ -13,6 +13,17 @@ from manyheads.infra.settings import KafkaSettings, load_settings
 from manyheads.infra.store import ModelStore, StoreSettings
 from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.names import CellName, RingName
+
+
+class RunningKafka(Protocol):
+    """A Kafka that runs already, such as an :class:`EmbeddedKafka` after its start."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its brokers as ``host:port``, separated by commas."""
+
+    def settings(self) -> KafkaSettings:
+        """The settings of a client."""
 
 
 class LocalStack:
@@ -28,24 +39,26 @@ class LocalStack:
     Whatever happens to this Python process, its processes are gone after it, and so are temporary folders.
 
     Attributes:
-        kafka: the embedded broker; started on entry.
+        kafka: the Kafka that it was given; else an embedded one, which is started on entry.
         workers: the worker processes; none at first.
         store: the model store, which the workers read.
     """
 
-    kafka: EmbeddedKafka
+    kafka: RunningKafka
     workers: LocalWorkers
     store: ModelStore
 
-    def __init__(self, folder: Path | None = None, port: int | None = None) -> None:
+    def __init__(self, folder: Path | None = None, port: int | None = None, kafka: RunningKafka | None = None) -> None:
         """Describe it; entering it starts it.
 
         Args:
             folder: keeps topics, models and logs, and has those of the last time; temporary folders if None.
-            port: Kafka's port on 127.0.0.1; a free one if None.
+            port: the embedded Kafka's port on 127.0.0.1; a free one if None.
+            kafka: the Kafka to use, which keeps running and keeps its data; an embedded one if None.
         """
         self._folder = None if folder is None else folder.resolve()
         self._port = port
+        self._given = kafka
         self._resources = ExitStack()
 
     @property
@@ -60,7 +73,9 @@ class LocalStack:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
-            self.kafka = resources.enter_context(EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port))
+            self.kafka = self._given or resources.enter_context(
+                EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port)
+            )
             # Without a folder the models are in the workers' own, which their guard deletes even if we are killed.
             models = self._subfolder("store")
             store = None if models is None else load_settings(StoreSettings, store_url=str(models))

@@ -8,10 +8,11 @@ from confluent_kafka import Producer
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import EmbeddedKafka, Login
+from manyheads.infra.broker import Login
 from manyheads.infra.settings import KafkaSettings, SaslMechanism, load_settings
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.errors import BrokerError, ErrorCode
+from tests.support.kafka import Kafka, NewKafka
 
 TOPIC = "test.logged-in"
 PASSWORD = 'correct "horse" \\battery é'
@@ -19,9 +20,9 @@ TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def locked() -> Iterator[EmbeddedKafka]:
+def locked(new_kafka: NewKafka) -> Iterator[Kafka]:
     """A broker with a user for each mechanism, and a topic."""
-    with EmbeddedKafka(login=Login("plain-user", PASSWORD)) as kafka:
+    with new_kafka(login=Login("plain-user", PASSWORD)) as kafka:
         with TopicAdmin(kafka.settings()) as admin:
             admin.ensure([TopicSpec(TOPIC, 1)])
         admin_client = KafkaAdminClient(**kafka.settings().kafka_python())
@@ -35,7 +36,7 @@ def locked() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
-def settings_for(kafka: EmbeddedKafka, mechanism: SaslMechanism, password: str = PASSWORD) -> KafkaSettings:
+def settings_for(kafka: Kafka, mechanism: SaslMechanism, password: str = PASSWORD) -> KafkaSettings:
     return load_settings(
         KafkaSettings,
         bootstrap_servers=kafka.bootstrap_servers,
@@ -47,7 +48,7 @@ def settings_for(kafka: EmbeddedKafka, mechanism: SaslMechanism, password: str =
 
 
 @pytest.mark.parametrize("mechanism", SaslMechanism)
-async def test_every_client_logs_in(locked: EmbeddedKafka, mechanism: SaslMechanism) -> None:
+async def test_every_client_logs_in(locked: Kafka, mechanism: SaslMechanism) -> None:
     settings = settings_for(locked, mechanism)
     with TopicAdmin(settings) as admin:
         assert [state.name for state in admin.list(TOPIC)] == [TOPIC]
@@ -61,7 +62,7 @@ async def test_every_client_logs_in(locked: EmbeddedKafka, mechanism: SaslMechan
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("mechanism", SaslMechanism)
 def test_a_wrong_password_is_refused_and_never_shown(
-    locked: EmbeddedKafka, mechanism: SaslMechanism, caplog: pytest.LogCaptureFixture
+    locked: Kafka, mechanism: SaslMechanism, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(BrokerError, match=locked.bootstrap_servers) as caught:
@@ -72,7 +73,7 @@ def test_a_wrong_password_is_refused_and_never_shown(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_nobody_gets_in_without_a_login(locked: EmbeddedKafka) -> None:
+def test_nobody_gets_in_without_a_login(locked: Kafka) -> None:
     plain = load_settings(KafkaSettings, bootstrap_servers=locked.bootstrap_servers)
     with pytest.raises(BrokerError) as caught:
         TopicAdmin(plain, timeout_s=2).__enter__()
