@@ -7,6 +7,7 @@ from manyheads.topics.limits import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES
 from manyheads.topics.names import (
     REGISTRY_TOPIC,
     REPLIES_TOPIC,
+    TELEMETRY_TOPIC,
     CellName,
     Lane,
     RingName,
@@ -38,7 +39,7 @@ class Partitions:
 
 
 def shared_topics(partitions: Partitions = Partitions()) -> tuple[TopicSpec, ...]:
-    """The topics that all rings share: replies and the registry."""
+    """The topics that all rings share: replies, the registry and the workers' reports."""
     return (
         TopicSpec(REPLIES_TOPIC, partitions.replies, _records(_HOUR_MS)),
         TopicSpec(
@@ -46,6 +47,8 @@ def shared_topics(partitions: Partitions = Partitions()) -> tuple[TopicSpec, ...
             1,  # one partition: its order is the order of decisions
             {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": str(_HOUR_MS)},
         ),
+        # Few and small records: without short segments they would stay for a day.
+        TopicSpec(TELEMETRY_TOPIC, 1, _records(_HOUR_MS) | {"segment.ms": str(_HOUR_MS // 4)}),
     )
 
 

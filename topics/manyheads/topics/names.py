@@ -91,6 +91,7 @@ class Lane(StrEnum):
 PREFIX = "nlu"
 REPLIES_TOPIC = f"{PREFIX}.replies"
 REGISTRY_TOPIC = f"{PREFIX}.registry"
+TELEMETRY_TOPIC = f"{PREFIX}.telemetry"
 DEAD_LETTER_SUFFIX = "-dlt"
 _LANE_SUFFIX = {Lane.INTERACTIVE: "", Lane.BATCH: ".batch"}
 
