@@ -1,0 +1,111 @@
+"""Where the logs begin and end: all partitions of a leader in one request."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.errors import KafkaError, for_code
+from kafka.protocol.consumer import IsolationLevel, ListOffsetsRequest, OffsetSpec
+
+from manyheads.infra.kafka.records import TopicPartition
+from manyheads.infra.lag.connection import Connection
+
+NO_LEADER = -1
+Leaders = Mapping[TopicPartition, int]
+"""the broker that leads each partition that exists; NO_LEADER where none does"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The first offset of a log, and the last stable one: what a consumer at ``read_committed`` can reach."""
+
+    start: int
+    end: int
+
+
+def leaders_of(metadata: Any) -> dict[TopicPartition, int]:
+    """The partitions of all topics, from Kafka's metadata."""
+    return {
+        TopicPartition(topic.name, partition.partition_index): partition.leader_id
+        for topic in metadata.topics
+        for partition in topic.partitions
+    }
+
+
+def read_bounds(
+    connection: Connection, leaders: Leaders, wanted: Iterable[TopicPartition]
+) -> dict[TopicPartition, Bounds | str]:
+    """The bounds of each wanted partition, or why there are none. One round trip."""
+    found: dict[TopicPartition, Bounds | str] = {}
+    by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+    for at in wanted:
+        leader = leaders.get(at)
+        if leader is None:
+            found[at] = "the topic has no such partition any more: it was deleted, or made anew with fewer"
+        elif leader == NO_LEADER:
+            found[at] = "the partition has no leader: a broker that holds it must come back"
+        else:
+            by_leader[leader].append(at)
+    specs = (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
+    answers = connection.ask(
+        {(leader, spec): (leader, _request(spec, at)) for leader, at in by_leader.items() for spec in specs}
+    )
+    offsets: dict[OffsetSpec, dict[TopicPartition, int | str]] = {spec: {} for spec in specs}
+    for (leader, spec), answer in answers.items():
+        if isinstance(answer, KafkaError):
+            why = f"its leader, broker {leader}, does not answer ({type(answer).__name__})"
+            offsets[spec] |= dict.fromkeys(by_leader[leader], why)
+        else:
+            offsets[spec] |= _offsets(answer)
+    for at in (at for led in by_leader.values() for at in led):
+        start, end = (offsets[spec].get(at, "its leader left it out of its answer") for spec in specs)
+        if isinstance(start, str):
+            found[at] = start
+        elif isinstance(end, str):
+            found[at] = end
+        else:
+            found[at] = Bounds(start, max(start, end))
+    return found
+
+
+def newest_records(
+    connection: Connection, leaders: Leaders, wanted: Iterable[TopicPartition]
+) -> dict[TopicPartition, int | None]:
+    """When the newest record of each partition was written, in ms since 1970. One round trip."""
+    by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+    for at in wanted:
+        by_leader[leaders[at]].append(at)
+    answers = connection.ask(
+        {leader: (leader, _request(OffsetSpec.MAX_TIMESTAMP, at)) for leader, at in by_leader.items()}
+    )
+    found: dict[TopicPartition, int | None] = {}
+    for answer in answers.values():
+        if not isinstance(answer, KafkaError):
+            for topic in answer.topics:
+                for partition in topic.partitions:
+                    at = TopicPartition(topic.name, partition.partition_index)
+                    found[at] = None if partition.error_code or partition.timestamp < 0 else partition.timestamp
+    return found
+
+
+def _request(spec: OffsetSpec, wanted: Iterable[TopicPartition]) -> ListOffsetsRequest:
+    topic = ListOffsetsRequest.ListOffsetsTopic
+    by_topic: dict[str, list[Any]] = defaultdict(list)
+    for at in wanted:
+        by_topic[at.topic].append(topic.ListOffsetsPartition(partition_index=at.partition, timestamp=spec))
+    return ListOffsetsRequest(
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        topics=[topic(name=name, partitions=partitions) for name, partitions in by_topic.items()],
+        min_version=ListOffsetsRequest.min_version_for_timestamp(OffsetSpec.MAX_TIMESTAMP),
+    )
+
+
+def _offsets(answer: Any) -> dict[TopicPartition, int | str]:
+    return {
+        TopicPartition(topic.name, partition.partition_index): (
+            f"its leader says {for_code(partition.error_code).__name__}" if partition.error_code else partition.offset
+        )
+        for topic in answer.topics
+        for partition in topic.partitions
+    }

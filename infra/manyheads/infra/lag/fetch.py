@@ -1,0 +1,116 @@
+"""Reading the first bytes of many backlogs: one request to each broker, and more for what is too large for it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.protocol.consumer import FetchRequest, IsolationLevel
+
+from manyheads.infra.kafka.records import TopicPartition
+from manyheads.infra.lag.backlog import Aborted, Backlog
+from manyheads.infra.lag.bounds import Leaders
+from manyheads.infra.lag.connection import Connection
+
+_LARGE_BATCHES = 256
+"""of how many backlogs that begin with a larger batch than the above one round reads that batch"""
+_NAMES_TOPICS = 12
+"""the last version of a fetch request that names topics instead of giving their ids"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Bytes of an answer, and of each partition in it."""
+
+    answer: int
+    partition: int
+
+
+_TOGETHER = _Limits(64 * 1024 * 1024, 16 * 1024)
+_ONE_BATCH = _Limits(1, 1)
+"""Kafka answers with one batch, however large"""
+
+Place = tuple[TopicPartition, int]
+"""a partition, and the offset that a group has committed in it"""
+
+
+def look(
+    connection: Connection, leaders: Leaders, backlogs: Mapping[Place, Backlog], ends: Mapping[TopicPartition, int]
+) -> dict[Place, Backlog]:
+    """Every backlog, looked at a little further. Those that could not be read stay as they are."""
+    looked = dict(backlogs)
+    empty = _read(connection, _together(leaders, looked), looked, ends, _TOGETHER)
+    # Kafka leaves a batch out that is over the limit of its partition, unless it is the first of the answer.
+    alone = [(leaders[place[0]], [place]) for place in empty[:_LARGE_BATCHES]]
+    for place in _read(connection, alone, looked, ends, _ONE_BATCH):
+        looked[place] = looked[place].seen_all(ends[place[0]])
+    return looked
+
+
+def _together(leaders: Leaders, places: Iterable[Place]) -> list[tuple[int, list[Place]]]:
+    """Places by broker, so that no request has a partition twice: groups stand at different offsets of the same one."""
+    requests: dict[tuple[int, int], list[Place]] = defaultdict(list)
+    times: dict[TopicPartition, int] = defaultdict(int)
+    for place in places:
+        at = place[0]
+        requests[leaders[at], times[at]].append(place)
+        times[at] += 1
+    return [(leader, asked) for (leader, _), asked in requests.items()]
+
+
+def _read(
+    connection: Connection,
+    requests: Sequence[tuple[int, Sequence[Place]]],
+    looked: dict[Place, Backlog],
+    ends: Mapping[TopicPartition, int],
+    limits: _Limits,
+) -> list[Place]:
+    """Look at what the requests bring; the places that nothing came of."""
+    answers = connection.ask(
+        {
+            number: (
+                leader,
+                _request({at: looked[at, offset].seen_to for at, offset in places}, limits),
+            )
+            for number, (leader, places) in enumerate(requests)
+        }
+    )
+    empty = []
+    for number, answer in answers.items():
+        if isinstance(answer, KafkaError):
+            continue
+        asked = {place[0]: place for place in requests[number][1]}
+        for at, partition in _partitions(answer):
+            place = asked[at]
+            before = looked[place]
+            aborted = [Aborted(each.producer_id, each.first_offset) for each in partition.aborted_transactions or ()]
+            looked[place] = before.look(bytes(partition.records or b""), aborted, ends[at])
+            if looked[place].seen_to == before.seen_to:
+                empty.append(place)
+    return empty
+
+
+def _partitions(answer: Any) -> Iterator[tuple[TopicPartition, Any]]:
+    """Those that could be read: one whose leader has just changed, say, is left for the next round."""
+    for topic in answer.responses:
+        for partition in topic.partitions:
+            if not partition.error_code:
+                yield TopicPartition(topic.topic, partition.partition_index), partition
+
+
+def _request(positions: Mapping[TopicPartition, int], limits: _Limits) -> FetchRequest:
+    topic = FetchRequest.FetchTopic
+    by_topic: dict[str, list[Any]] = defaultdict(list)
+    for at, position in positions.items():
+        by_topic[at.topic].append(
+            topic.FetchPartition(partition=at.partition, fetch_offset=position, partition_max_bytes=limits.partition)
+        )
+    return FetchRequest(
+        max_wait_ms=0,
+        min_bytes=0,
+        max_bytes=limits.answer,
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        topics=[topic(topic=name, partitions=partitions) for name, partitions in by_topic.items()],
+        max_version=_NAMES_TOPICS,
+    )
