@@ -41,12 +41,18 @@ check: $(VENV)/.dev ## lint, formatting, types and the import rule: seconds
 unit: $(VENV)/.dev ## the tests that need no broker
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" -c requirements/demo.txt \
-		pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml requirements/build.in --extra demo -o requirements/demo.txt
+	@$(COMPILE) -c requirements/demo.txt pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/demo.txt requirements/build.in -o requirements/wheel.txt
+	@$(COMPILE) -c requirements/demo.txt pyproject.toml -o requirements/sdk.txt
+	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra head -o requirements/head.txt
+	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra encoder -o requirements/encoder.txt
+	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra tools -o requirements/tools.txt
+	@$(COMPILE) -c requirements/dev.txt pyproject.toml --extra gpu -o requirements/gpu.txt
 
 clean: ## remove .venv, caches and build outputs
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

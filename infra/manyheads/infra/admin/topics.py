@@ -197,8 +197,9 @@ class TopicAdmin:
             moved = {topic: [number for name, number in wanted if name == topic] for topic, _ in wanted}
             self._call(lambda client: client.elect_leaders(ElectionType.PREFERRED, moved, raise_errors=False))
         topics = tuple(sorted({topic for topic, _ in wanted}))
-        safe = {"min.insync.replicas": str(max(1, copies - 1))}
-        self._alter([TopicSpec(topic, 1, safe) for topic in topics])
+        safe = [TopicSpec(topic, 1, {"min.insync.replicas": str(max(1, copies - 1))}) for topic in topics]
+        self._alter(safe)
+        self._wait_until(lambda: not self._differing(safe), "show the settings that it agreed to")
         return topics
 
     def _replicas(self) -> dict[Partition, Sequence[int]]:
