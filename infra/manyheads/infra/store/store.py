@@ -1,6 +1,7 @@
 """Put files into the model store and fetch them, checked."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,11 @@ class ModelStore:
     def __repr__(self) -> str:
         return f"ModelStore({self.url!r})"
 
+    @property
+    def folder(self) -> Path:
+        """The folder of this machine that its files take room in: a local store's own, or the cache."""
+        return Path(self._root) if self._in_place else self._cache_dir
+
     def put(self, name: str, content: bytes | Path) -> ArtifactRef:
         """Store ``content`` under its digest; storing the same again changes nothing.
 
@@ -97,6 +103,33 @@ class ModelStore:
         """
         with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
             return self._fetch_in_place(ref) if self._in_place else self._fetch_cached(ref)
+
+    def inspect(self, ref: ArtifactRef, *, deep: bool = False) -> None:
+        """Check that the store has ``ref`` and lets us read it; nothing is copied into the cache.
+
+        Args:
+            ref: the file.
+            deep: read all of it and compare the digest; else its first byte, and the size.
+
+        Raises:
+            ArtifactError: artifact_missing if the store does not have it or cannot be read; artifact_corrupt if what
+                the store has is not what ``ref`` says.
+        """
+        target, damaged = self._target(ref), f"{self._shown(ref)} is damaged; store the file again"
+        try:
+            with self._files.open(target, "rb") as source:
+                if deep:
+                    with Path(os.devnull).open("wb") as nowhere:
+                        check(copy(source, nowhere, ref), ref, damaged)
+                else:
+                    source.read(1)
+            size = int(self._files.size(target))
+        except OSError as error:
+            raise self._unreadable(ref, error) from error
+        if size != ref.bytes:
+            raise ArtifactError(
+                ErrorCode.ARTIFACT_CORRUPT, damaged, artifact=ref.name, expected_bytes=ref.bytes, found_bytes=size
+            )
 
     def _fetch_in_place(self, ref: ArtifactRef) -> Path:
         path = Path(self._target(ref))
