@@ -3,22 +3,31 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as At
+from confluent_kafka.admin import AdminClient as ConfluentAdmin
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from manyheads.infra.admin.client import AdminClient
 from manyheads.infra.doctor.clocks import Reading
 from manyheads.infra.doctor.partitions import Cluster, Topic
 from manyheads.infra.doctor.registry import Registry
-from manyheads.infra.doctor.workers import GroupState, StageGroup
+from manyheads.infra.doctor.workers import GroupState, Heard, StageGroup
+from manyheads.infra.kafka.errors import log
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.telemetry import Metrics
+from manyheads.topics.errors import WireError
 from manyheads.topics.metrics import REGISTRY_SKIPPED
-from manyheads.topics.names import PREFIX
+from manyheads.topics.names import PREFIX, TELEMETRY_TOPIC
+from manyheads.topics.telemetry import WorkerReport
 
 _READINGS = 5
+_REPORTS_MS = 60_000
+_REPORTS_AT_ONCE = 500
 
 
 def ask_cluster(client: AdminClient) -> Cluster:
@@ -96,12 +105,44 @@ def ask_registry(settings: KafkaSettings, timeout_s: float) -> Registry:
         return Registry(follower.snapshot, int(skipped))
 
 
+def ask_workers(settings: KafkaSettings, timeout_s: float) -> tuple[Heard, ...]:
+    """Every worker's latest report of the last minute, read outside any group.
+
+    Raises confluent_kafka.KafkaException.
+    """
+    # A group's name is wanted, and none is ever joined.
+    config = settings.confluent() | {"group.id": "manyheads-doctor-unused", "enable.partition.eof": True}
+    consumer = Consumer({**config, "enable.auto.commit": False, "allow.auto.create.topics": False}, logger=log)
+    try:
+        partitions = consumer.list_topics(TELEMETRY_TOPIC, timeout=timeout_s).topics[TELEMETRY_TOPIC].partitions
+        since_ms = round(time.time() * 1_000) - _REPORTS_MS
+        starts = consumer.offsets_for_times([At(TELEMETRY_TOPIC, each, since_ms) for each in partitions], timeout_s)
+        behind = {start.partition for start in starts if start.offset >= 0}
+        consumer.assign([start for start in starts if start.partition in behind])
+        latest: dict[tuple[str, str, str], Heard] = {}
+        until = time.monotonic() + timeout_s
+        while behind and time.monotonic() < until:
+            for message in consumer.consume(_REPORTS_AT_ONCE, 0.1):
+                error = message.error()
+                if error is None:
+                    kind, taken_ms = message.timestamp()
+                    with suppress(WireError):  # of a newer version
+                        report = WorkerReport.from_bytes(message.value())
+                        by_broker = kind == TIMESTAMP_LOG_APPEND_TIME
+                        # A restart has the name of the worker before it.
+                        key = (report.worker.stage, report.worker.ring, report.worker.instance)
+                        latest[key] = Heard(report, taken_ms if by_broker else None)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    behind.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+    return tuple(latest.values())
+
+
 def ask_groups(settings: KafkaSettings, groups: Sequence[StageGroup], timeout_s: float) -> dict[str, GroupState]:
     """The groups, those that do not exist as DEAD, without joining them. Raises confluent_kafka.KafkaException."""
-    from confluent_kafka.admin import AdminClient as ConfluentAdmin  # noqa: PLC0415 - kafka-python is enough for others
-
-    from manyheads.infra.kafka.errors import log  # noqa: PLC0415
-
     if not groups:
         return {}
     config: dict[str, Any] = {**settings.confluent()}

@@ -1,5 +1,6 @@
 """The checks that ask Kafka, or that follow from its answers."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 from manyheads.infra.admin.client import AdminClient
@@ -11,7 +12,7 @@ from manyheads.infra.doctor.partitions import Topic
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.store import ModelStore
 from manyheads.topics.catalogue import ring_topics, shared_topics
-from manyheads.topics.names import CellName, RingName
+from manyheads.topics.names import TELEMETRY_TOPIC, CellName, RingName
 
 NEEDS_KAFKA = (
     (cluster.BROKER, "cluster"),
@@ -20,7 +21,9 @@ NEEDS_KAFKA = (
     (topics.TOPICS, "catalogue"),
     (store.STORE, "artifacts"),
     (workers.WORKERS, "groups"),
+    (workers.WORKERS, "reports"),
     (clocks.CLOCKS, "this machine"),
+    (clocks.CLOCKS, "workers"),
 )
 """The area and the subject of each check, in the order of the report."""
 
@@ -38,6 +41,7 @@ class ConnectedChecks:
         self._brokers = 1
         self._topics: dict[str, Topic] | None = None
         self._registry: registry.Registry | None = None
+        self._heard: tuple[workers.Heard, ...] = ()
 
     def in_order(self) -> Iterator[tuple[Area, str, Check]]:
         """The checks of :data:`NEEDS_KAFKA`; to be made in this order."""
@@ -48,7 +52,9 @@ class ConnectedChecks:
             self._check_topics,
             self._check_artifacts,
             self._check_groups,
+            self._check_reports,
             self._check_clock,
+            self._check_workers_clocks,
         )
         for (area, subject), check in zip(NEEDS_KAFKA, checks, strict=True):
             yield area, subject, check
@@ -101,12 +107,35 @@ class ConnectedChecks:
         for group in readable:
             yield workers.judge_group(group, states[group.group], self._topics[group.topic].partitions)
 
+    def _check_reports(self) -> Iterable[Finding]:
+        if not self._topics or TELEMETRY_TOPIC not in self._topics:
+            yield workers.WORKERS.unknown("reports", f"there is no topic {TELEMETRY_TOPIC} for them")
+            return
+        rings = self._rings()
+        heard = asking.ask_workers(self._settings, self._options.timeout_s)
+        self._heard = tuple(each for each in heard if each.report.worker.ring in rings)
+        yield from workers.judge_reports(self._heard, time.time() * 1_000)
+        snapshot = None if self._registry is None else self._registry.snapshot
+        for ring in rings:
+            record = None if snapshot is None else snapshot.ring(ring)
+            if record is not None:
+                yield from workers.judge_encoders(self._heard, ring, record.encoder)
+
     def _check_clock(self) -> Iterable[Finding]:
         readings = asking.ask_time(self._client)
         if readings:
             yield clocks.judge_machine(clocks.skew_of(readings))
         else:
             yield clocks.CLOCKS.unknown("this machine", "Kafka does not tell the time: it is older than 3.3")
+
+    def _check_workers_clocks(self) -> Iterable[Finding]:
+        yield from clocks.judge_workers(
+            [
+                clocks.WorkerClock(each.name, each.report.at_ms - each.taken_ms)
+                for each in self._heard
+                if each.taken_ms is not None
+            ]
+        )
 
     def _rings(self) -> tuple[RingName, ...]:
         if self._options.ring is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-_SHOWN = 5
+_SHOWN = 3
 
 
 class Status(StrEnum):

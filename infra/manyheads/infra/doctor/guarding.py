@@ -19,8 +19,6 @@ def guarded(area: Area, subject: str, check: Check) -> Iterator[Finding]:
         yield area.fail(subject, error.message, "correct the variable, or unset it for its default")
     except ManyheadsError as error:
         yield area.unknown(subject, error.message)
-    except ModuleNotFoundError as error:
-        yield area.unknown(subject, f"{error.name} is not installed", 'pip install "manyheads[worker]"')
     except KafkaError as error:
         yield _asked_in_vain(area, subject, error)
     except Exception as error:  # named in the report; the other checks matter as much

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
 from manyheads.infra.doctor.findings import Area, Finding, some
+from manyheads.infra.kafka.background import BackgroundCall
+from manyheads.infra.kafka.errors import kafka_error, log
 from manyheads.infra.settings import KafkaSettings, SecurityProtocol
 
 BROKER = Area("broker")
@@ -82,13 +87,7 @@ def _connect(address: str, context: ssl.SSLContext | None, timeout_s: float) -> 
 
 
 def log_in(settings: KafkaSettings, timeout_s: float) -> Login:
-    """Ask for the brokers as every worker does. Needs confluent-kafka, which tells why it is refused."""
-    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415 - the check says if it is missing
-    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
-
-    from manyheads.infra.kafka.background import BackgroundCall  # noqa: PLC0415
-    from manyheads.infra.kafka.errors import kafka_error, log  # noqa: PLC0415
-
+    """Ask for the brokers as every worker does, with librdkafka: it tells why it is refused."""
     refusals: list[KafkaError] = []
     refused = (KafkaError._AUTHENTICATION, KafkaError._SSL)
     config: dict[str, Any] = settings.confluent() | {"error_cb": refusals.append}

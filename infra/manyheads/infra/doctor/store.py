@@ -32,7 +32,9 @@ def look(store: ModelStore, wanted: Sequence[WantedArtifact], *, deep: bool) -> 
             return Looked(each, error)
         return Looked(each)
 
-    unique = {each.ref.sha256: each for each in reversed(wanted)}  # tenants may share a head
+    unique: dict[str, WantedArtifact] = {}
+    for each in wanted:
+        unique.setdefault(each.ref.sha256, each)  # tenants may share a head
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         return tuple(threads.map(one, unique.values()))
 
@@ -49,7 +51,7 @@ def judge_store(store: str, looked: Sequence[Looked], *, deep: bool) -> Iterator
         yield STORE.fail(
             "artifacts",
             f"{len(bad):,} of {len(looked):,} {what}: {owners}; {first.error.message}",
-            f"store it again, for example {first.wanted.advice}; or MANYHEADS_STORE_URL is not the workers' store",
+            f"if this is not the workers' store, set MANYHEADS_STORE_URL to theirs; else {first.wanted.advice}",
         )
     there = [each.wanted.ref.bytes for each in looked if each.error is None]
     checked = "size and digest" if deep else "size"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from manyheads.infra.doctor.findings import Area, Finding, counted, some
 from manyheads.infra.doctor.partitions import Topic
 from manyheads.topics.catalogue import TopicSpec
-from manyheads.topics.names import CellName, RingName, parse_stage_topic
+from manyheads.topics.names import TELEMETRY_TOPIC, CellName, RingName, parse_stage_topic
 
 TOPICS = Area("topics")
 _WITHOUT_THEM_NOTHING_WORKS = frozenset({"cleanup.policy", "max.message.bytes"})
@@ -19,7 +19,8 @@ def judge_topics(whose: str, specs: Sequence[TopicSpec], found: Mapping[str, Top
     for spec in specs:
         topic = found.get(spec.name)
         if topic is None:
-            yield TOPICS.fail(spec.name, "missing", f"create it: {create}")
+            make = TOPICS.warn if spec.name == TELEMETRY_TOPIC else TOPICS.fail
+            yield make(spec.name, "missing", f"create it: {create}")
             continue
         findings = list(_differences(spec, topic, create))
         yield from findings
