@@ -32,6 +32,16 @@ test: check ## lint, types, the import rule and all tests
 container-test: $(VENV)/.dev ## the broker tests again, on Apache's Kafka image in Docker
 	@$(BIN)/python -m pytest tests/broker --kafka=container $(ARGS)
 
+compose-test: $(VENV)/.dev ## build the images, run docker-compose.yml and try to break it; needs Docker
+	@$(BIN)/python -m pytest tests/compose $(ARGS)
+
+images: ## build the images of docker-compose.yml and the SDK's, and print their sizes; needs Docker
+	@for role in sdk head encoder tools; do \
+		docker build --quiet -f infra/docker/Dockerfile --target $$role -t manyheads/$$role:local . >/dev/null && \
+		docker image inspect manyheads/$$role:local --format "{{.Size}}" | \
+		awk -v role=$$role '{ printf "%-10s %4.0f MB\n", role, $$1 / 1e6 }'; \
+	done
+
 check: $(VENV)/.dev ## lint, formatting, types and the import rule: seconds
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
