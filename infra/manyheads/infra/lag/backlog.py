@@ -12,6 +12,9 @@ from typing import Any
 from kafka.errors import UnsupportedCodecError
 from kafka.record.memory_records import MemoryRecords
 
+_WITH_TRANSACTIONS = 2
+"""the format of batches since Kafka 0.11; what is older is counted by its offsets"""
+
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
@@ -63,7 +66,7 @@ class Backlog:
         aborting: set[int] = set()
         backlog = self
         for batch in MemoryRecords(fetched):
-            if batch.base_offset >= end:
+            if batch.magic < _WITH_TRANSACTIONS or batch.base_offset >= end:
                 break
             while pending and pending[0].first_offset <= batch.last_offset:
                 aborting.add(pending.popleft().producer)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any, TypeVar
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
 from kafka.protocol.metadata import MetadataRequest
 
 from manyheads.infra.admin.client import AdminClient
@@ -13,6 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 Request = Any
 Response = Any
+_SILENT = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 
 
 class Connection(AdminClient):
@@ -26,13 +27,18 @@ class Connection(AdminClient):
         "max_in_flight_requests_per_connection": 10_000,
         # A broker that comes back is to be seen again soon.
         "reconnect_backoff_max_ms": 1_000,
+        "socket_connection_setup_timeout_ms": 2_000,
+        "socket_connection_setup_timeout_max_ms": 2_000,
     }
 
     def __init__(self, settings: KafkaSettings, timeout_s: float) -> None:
+        self._silent: set[int] = set()
+        """brokers that have not answered in this round: they are not waited for again"""
         super().__init__(settings, timeout_s)
 
     def metadata(self) -> Response:
-        """The brokers, and all topics with the leaders of their partitions. Raises KafkaError."""
+        """A round begins: the brokers, and all topics with the leaders of their partitions. Raises KafkaError."""
+        self._silent.clear()
         return self._manager.run(self._metadata)
 
     def ask(self, requests: Mapping[Key, tuple[int, Request]]) -> dict[Key, Response | KafkaError]:
@@ -41,9 +47,13 @@ class Connection(AdminClient):
 
     async def _ask(self, requests: Mapping[Key, tuple[int, Request]]) -> dict[Key, Response | KafkaError]:
         sent = {key: self._send(request, broker) for key, (broker, request) in requests.items()}
-        return {key: await _answer(future) for key, future in sent.items()}
+        answers = {key: await _answer(future) for key, future in sent.items()}
+        self._silent |= {requests[key][0] for key, answer in answers.items() if isinstance(answer, _SILENT)}
+        return answers
 
     def _send(self, request: Request, broker: int) -> Awaitable[Response]:
+        if broker in self._silent:
+            return _failed(KafkaConnectionError(f"broker {broker} has not answered before"))
         try:
             return self._manager.send(request, broker)  # type: ignore[no-any-return]
         except KafkaError as error:  # such as a broker that the cluster has forgotten

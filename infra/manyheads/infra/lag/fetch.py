@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import CorruptRecordError, KafkaError
 from kafka.protocol.consumer import FetchRequest, IsolationLevel
 
 from manyheads.infra.kafka.records import TopicPartition
@@ -66,7 +67,7 @@ def _read(
     ends: Mapping[TopicPartition, int],
     limits: _Limits,
 ) -> list[Place]:
-    """Look at what the requests bring; the places that nothing came of."""
+    """Look at what the requests bring; the places for which they brought nothing."""
     answers = connection.ask(
         {
             number: (
@@ -85,8 +86,9 @@ def _read(
             place = asked[at]
             before = looked[place]
             aborted = [Aborted(each.producer_id, each.first_offset) for each in partition.aborted_transactions or ()]
-            looked[place] = before.look(bytes(partition.records or b""), aborted, ends[at])
-            if looked[place].seen_to == before.seen_to:
+            with suppress(CorruptRecordError):
+                looked[place] = before.look(bytes(partition.records or b""), aborted, ends[at])
+            if not partition.records:
                 empty.append(place)
     return empty
 

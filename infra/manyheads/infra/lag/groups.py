@@ -1,8 +1,10 @@
 """The groups as their coordinators know them: members, what each has, and what is committed."""
 
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,10 +142,11 @@ def _assigned(assignment: Any) -> Iterable[TopicPartition]:
 
 
 def _classic_assigned(assignment: bytes) -> Iterable[TopicPartition]:
-    # Empty while the group rebalances.
-    if assignment:
-        for topic, partition in ConsumerProtocolAssignment.decode(bytes(assignment)).partitions():
-            yield TopicPartition(topic, partition)
+    # Empty while the group rebalances; and an assignor of somebody's own may write what it likes.
+    with suppress(struct.error, ValueError, IndexError):
+        if assignment:
+            for topic, partition in ConsumerProtocolAssignment.decode(bytes(assignment)).partitions():
+                yield TopicPartition(topic, partition)
 
 
 def _unanswered(broker: int, error: KafkaError) -> str:

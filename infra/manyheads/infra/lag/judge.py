@@ -64,7 +64,7 @@ def judge(window: Sequence[Sample], rules: Rules) -> LagState:
         raise ValueError("a partition without samples cannot be judged")
     if window[-1].lag == 0:
         return LagState.OK
-    recent = _recent(window, rules.patience_s)
+    recent = latest(window, rules.patience_s)
     if recent is not None and _stopped(window, recent):
         return LagState.STOP
     if _rewound(window):
@@ -81,19 +81,19 @@ def is_commit(sample: Sample, before: Sample | None) -> bool:
     return sample.owned or (before is not None and sample.offset != before.offset)
 
 
-def _recent(window: Sequence[Sample], patience_s: float) -> Sequence[Sample] | None:
-    """The samples that cover the last ``patience_s``; None if there are none of that long yet."""
-    since = window[-1].at_s - patience_s
-    for index in range(len(window) - 1, -1, -1):
+def latest(window: Sequence[Sample], seconds: float) -> Sequence[Sample] | None:
+    """The samples, two at least, that cover the last ``seconds``; None if there are none of that long yet."""
+    since = window[-1].at_s - seconds
+    for index in range(len(window) - 2, -1, -1):
         if window[index].at_s <= since:
             return window[index:]
     return None
 
 
 def _stopped(window: Sequence[Sample], recent: Sequence[Sample]) -> bool:
-    if any(sample.lag == 0 for sample in recent):
-        return False  # what waits now has only just come
     now = window[-1]
+    if any(sample.lag == 0 and sample.offset == now.offset for sample in recent):
+        return False  # what waits now has only just come
     commits = [sample for before, sample in zip((None, *window), window, strict=False) if is_commit(sample, before)]
     if not commits:
         return True

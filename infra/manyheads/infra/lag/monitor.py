@@ -96,7 +96,7 @@ class LagMonitor:
             if self._connection is None:
                 self._connection = Connection(self._settings, self._timeout_s)
             measured = self._measurer.measure(self._connection)
-        except KafkaError as error:
+        except (KafkaError, OSError) as error:
             self._disconnect()
             self._assessor.forget()  # what happened meanwhile is not known
             return LagSnapshot(round(self._clock.wall() * 1_000), self._unreachable(error))
@@ -107,7 +107,7 @@ class LagMonitor:
         if connection is not None:
             connection.close()
 
-    def _unreachable(self, error: KafkaError) -> str:
+    def _unreachable(self, error: Exception) -> str:
         return (
             f"no answer from Kafka at {self._settings.bootstrap_servers} within {self._timeout_s:g} s"
             f" ({type(error).__name__}: {error}): is it running, and are the MANYHEADS_ settings its own?"

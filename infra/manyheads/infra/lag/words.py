@@ -63,6 +63,14 @@ def expired_sentence(committed: int, start: int) -> str:
     )
 
 
+def vanished_sentence(committed: int) -> str:
+    """The group had an offset, and has none any more."""
+    return (
+        f"the committed offset {committed:,} is gone: somebody deleted it, or the group was without members for longer"
+        " than offsets.retention.minutes; a worker begins at the log's start"
+    )
+
+
 def beyond_sentence(committed: int, end: int) -> str:
     """The group has committed what does not exist."""
     return (
@@ -84,7 +92,7 @@ def _still_s(window: Sequence[Sample]) -> float:
 def _who(member: Member | None) -> str:
     if member is None:
         return "no consumer has the partition: start a worker, or wait for the rebalance"
-    return f"look at the worker {member.client_id} on {member.host}, which has the partition"
+    return f"look at the worker on {member.host} that has the partition ({member.client_id}, {member.id})"
 
 
 def _rate(rate: float | None) -> str:

@@ -4,17 +4,25 @@ import json
 from collections.abc import Callable, Iterable
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from manyheads.infra.telemetry.health import Health
-from manyheads.infra.telemetry.metrics import Metrics
 from manyheads.topics.errors import ErrorCode, InvalidSettings
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
     from wsgiref.types import StartResponse, WSGIApplication
 
+    from prometheus_client import CollectorRegistry
+
 _JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+
+
+class Registered(Protocol):
+    """Metrics, in a registry of prometheus_client."""
+
+    @property
+    def registry(self) -> "CollectorRegistry": ...
 
 
 class MetricsServer:
@@ -44,7 +52,9 @@ class MetricsServer:
         self.close()
 
 
-def serve_metrics(metrics: Metrics, port: int, host: str = "127.0.0.1", health: Health | None = None) -> MetricsServer:
+def serve_metrics(
+    metrics: Registered, port: int, host: str = "127.0.0.1", health: Health | None = None
+) -> MetricsServer:
     """Serve ``metrics``, and ``health`` where there is one, on ``host``; port 0 takes a free one.
 
     Loopback unless told otherwise: metrics name tenants' rings and loads, and have no password.
