@@ -1,7 +1,7 @@
 """What the golden files hold: each case is one message or one set of headers, and why it is here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from manyheads.topics.messages import (
     Truncation,
     Versions,
 )
+from manyheads.topics.names import Lane
 from manyheads.topics.registry import (
     ArtifactRef,
     EncoderRecord,
@@ -33,7 +34,16 @@ from manyheads.topics.registry import (
     RingRecord,
     WirePrecision,
 )
+from manyheads.topics.sketch import Sketch
 from manyheads.topics.spans import pack_spans, word_shapes
+from manyheads.topics.telemetry import (
+    HeadsReport,
+    LaneReport,
+    TenantCounts,
+    WorkerIdentity,
+    WorkerReport,
+    WorkerState,
+)
 from manyheads.topics.tensor import Precision
 from manyheads.topics.views import Rows, View
 
@@ -145,8 +155,66 @@ ENVELOPE = Envelope(
     1_795_000_000_000,
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 )
+EMBEDDING_ENVELOPE = replace(ENVELOPE, requested_ms=1_794_999_990_123)
 BARE_ENVELOPE = Envelope(ACME, ReplyAddress(b"\xff", "java.replies"))
 REASON = DeadLetterReason("nlu.en.requests", 5, 2**33, "text_empty", "the text is empty: größer als nichts")
+
+ENCODER_REPORT = WorkerReport(
+    worker=WorkerIdentity(
+        instance="encoder-0",
+        host="node-7",
+        pid=42,
+        stage="encoder",
+        ring=EN,
+        package="0.2.0",
+        started_ms=1_795_000_000_000,
+    ),
+    state=WorkerState.READY,
+    at_ms=1_795_000_060_000,
+    interval_ms=2_000,
+    rss_bytes=250_000_000,
+    models={"encoder": ENCODER, "space": SPACE},
+    lanes=(
+        LaneReport(
+            lane=Lane.INTERACTIVE,
+            topic="nlu.en.requests",
+            partitions=(0, 3),
+            preparing=(3,),
+            in_flight=5,
+            outcomes={"ok": 3, "text_empty": 1},
+            dead_letters={"text_empty": 1},
+            batches=2,
+            tokens=77,
+            queue=Sketch.of([0.001, 1.0, 5.5, 5.5]),
+            compute=Sketch.of([3.25, 12.0]),
+            publish=Sketch.of([2.0, 2.0, 2.0, 2.0]),
+            total=Sketch.of([9.0, 10.0, 99.0, 1e8]),
+            tenants={
+                ACME: TenantCounts(requests=1, errors=1, total=Sketch.of([99.0])),
+                names.tenant("other"): TenantCounts(requests=2**40),
+            },
+        ),
+        LaneReport(lane=Lane.BATCH, topic="nlu.en.requests.batch"),
+    ),
+)
+STARTING_REPORT = WorkerReport(
+    worker=WorkerIdentity(
+        instance="a1b2c3",
+        host="node-8",
+        pid=7,
+        stage="head",
+        ring=EN,
+        cell=C0,
+        package="0.2.0",
+        started_ms=1_795_000_000_000,
+    ),
+    state=WorkerState.STARTING,
+    waits_for="registry: it is being read",
+    at_ms=1_795_000_000_100,
+    interval_ms=100,
+    rss_bytes=90_000_000,
+    heads=HeadsReport(loaded=0, bytes=0),
+)
 
 CASES: tuple[Case, ...] = (
     _message("request", "an ordinary text", Request(text=TEXT)),
@@ -178,6 +246,13 @@ CASES: tuple[Case, ...] = (
     ),
     _headers("envelope", "everything that a request can say", ENVELOPE, ENVELOPE.to_headers(), Envelope.from_headers),
     _headers(
+        "envelope-embedding",
+        "what the encoder stage adds: when the request was made",
+        EMBEDDING_ENVELOPE,
+        EMBEDDING_ENVELOPE.to_headers(),
+        Envelope.from_headers,
+    ),
+    _headers(
         "envelope-least",
         "as a Java service with a ReplyingKafkaTemplate may send it: no partition, no deadline, no trace",
         BARE_ENVELOPE,
@@ -191,5 +266,9 @@ CASES: tuple[Case, ...] = (
         reply_headers(ENVELOPE.reply, ENVELOPE.traceparent),
         tuple,
     ),
+    _message(
+        "report-encoder", "an encoder worker under load, both lanes, tenants with and without a sketch", ENCODER_REPORT
+    ),
+    _message("report-head-starting", "a head worker that has only just begun", STARTING_REPORT),
     _headers("dead-letter", "why, and from where", REASON, REASON.to_headers(), DeadLetterReason.from_headers),
 )

@@ -26,6 +26,8 @@ class Encoded:
     shapes: bytes
     """one byte a row; empty for a pooled view"""
     truncation: Truncation | None
+    tokens: int
+    """that the encoder read of the text, special tokens included"""
 
 
 def read_view(
@@ -47,7 +49,7 @@ def read_view(
         case Rows.POOLED:
             # Row after row, so the sum does not depend on where in a batch the text stood.
             rows = np.concatenate([layer.mean(axis=0, keepdims=True) for layer in states], axis=1)
-            return Encoded(view, to_tensor(rows, precision), b"", b"", text.truncation)
+            return Encoded(view, to_tensor(rows, precision), b"", b"", text.truncation, len(text.ids))
         case Rows.WORDS:
             words = text.words()
             spans = words.spans
@@ -55,4 +57,5 @@ def read_view(
         case Rows.TOKENS:
             spans = text.piece_spans()
             rows = np.concatenate(states, axis=1)
-    return Encoded(view, to_tensor(rows, precision), pack_spans(spans), word_shapes(characters, spans), text.truncation)
+    shapes = word_shapes(characters, spans)
+    return Encoded(view, to_tensor(rows, precision), pack_spans(spans), shapes, text.truncation, len(text.ids))

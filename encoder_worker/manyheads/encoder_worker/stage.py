@@ -120,4 +120,5 @@ class EncoderStage:
             topic=embeddings_topic(self._ring, placement.cell, source.lane),
             key=tenant_key(envelope.tenant, placement.spread, envelope.reply.correlation_id),
             value=value,
+            tokens=encoded.tokens,
         )

@@ -14,8 +14,9 @@ from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.worker import StageWorker, run_until_signalled
 from manyheads.infra.store import ModelStore, StoreSettings
 from manyheads.infra.telemetry import event
-from manyheads.infra.worker.parts import open_parts
+from manyheads.infra.worker.parts import Role, open_parts
 from manyheads.topics.errors import ErrorCode, RoutingError
+from manyheads.topics.metrics import ENCODER_INFO
 from manyheads.topics.names import Lane, RingName, encoder_group, requests_topic
 from manyheads.topics.registry import EncoderRecord
 
@@ -32,16 +33,18 @@ def run_worker(settings: EncoderWorkerSettings, kafka: KafkaSettings, store: Sto
         BrokerError: Kafka cannot be reached, or lacks the ring's topics.
         InternalError: worker_halted, because nearly every record failed.
     """
-    with open_parts(settings, kafka, store) as parts:
-        parts.health.set("worker", False, f"ring {settings.ring} and its encoder are not registered yet")
+    role = Role("encoder", settings.ring)
+    with open_parts(role, settings, kafka, store) as parts:
+        observer = parts.observer
+        observer.health.set("worker", False, f"ring {settings.ring} and its encoder are not registered yet")
         record = await_encoder(parts.registry, settings.ring, settings.registry_timeout_s)
-        parts.health.set("worker", False, f"encoder {record.version} is being loaded")
+        observer.health.set("worker", False, f"encoder {record.version} is being loaded")
         model = _load(record, settings, parts.models)
-        stage = EncoderStage(settings.ring, model, parts.registry, parts.metrics)
-        inputs = lane_inputs(settings.ring)
-        run_until_signalled(
-            StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics, health=parts.health)
-        )
+        observer.models = {"encoder": record.version, "space": record.space}
+        labels = {"ring": settings.ring, "version": record.version, "space": record.space}
+        observer.metrics.set(ENCODER_INFO, labels, 1)
+        stage = EncoderStage(settings.ring, model, parts.registry, observer.metrics)
+        run_until_signalled(StageWorker(kafka, stage, lane_inputs(settings.ring), parts.options, observer=observer))
 
 
 def await_encoder(registry: RegistryFollower, ring: RingName, timeout_s: float) -> EncoderRecord:

@@ -64,6 +64,10 @@ class ResidentHeads:
         """Whether the head is loaded, or known to have failed and not due for another try."""
         return self._loaded(record) is not None or self._failure(record) is not None
 
+    def has_other(self, record: HeadRecord) -> bool:
+        """Whether another head of the record's tenant is loaded."""
+        return any(each.record != record for each in self._by_tenant.get(record.tenant, ()))
+
     def find(self, active: HeadRecord, space: SpaceName, view: View) -> Resident | None:
         """The tenant's loaded head for such embeddings: the active one if it reads them, else the latest that does."""
         found: Resident | None = None

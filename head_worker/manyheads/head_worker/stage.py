@@ -10,14 +10,15 @@ from manyheads.head_worker.assignment import Assignment
 from manyheads.head_worker.residents import Resident, ResidentHeads
 from manyheads.infra.registry.reader import RegistryReader
 from manyheads.infra.registry.snapshot import RegistrySnapshot
+from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.work import Answer, Job, Outcome
 from manyheads.infra.store import ModelStore
-from manyheads.infra.telemetry import NO_METRICS, Metrics
 from manyheads.topics.errors import ArtifactError, ErrorCode, ManyheadsError, WireError
 from manyheads.topics.messages import Embedding, Prediction, Reply, StageTiming, Timings, Versions
-from manyheads.topics.metrics import HEADS_BYTES, HEADS_LOADED
+from manyheads.topics.metrics import HEAD_LOAD_SECONDS, HEAD_LOADS, HEAD_SWAPS, HEADS_BYTES, HEADS_LOADED
 from manyheads.topics.names import CellName, RingName, TenantName
 from manyheads.topics.registry import HeadRecord
+from manyheads.topics.telemetry import OK, HeadsReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,18 @@ class HeadStage:
         store: ModelStore,
         options: HeadStageOptions = HeadStageOptions(),
         *,
-        metrics: Metrics = NO_METRICS,
+        observer: StageObserver | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A stage that learns from ``registry`` whose heads it needs; ``clock`` counts seconds."""
         self._ring = ring
         self._cell = cell
         self._registry = registry
-        self._metrics = metrics
+        self._observer = observer or StageObserver()
         self._clock = clock
         self._assignment = Assignment()
         self._residents = ResidentHeads(store, options.grace_s, options.retry_s, clock)
+        self._labels = {"ring": ring, "cell": cell}
         self._plan = _Plan(-1, 0, ())
 
     @property
@@ -141,7 +143,7 @@ class HeadStage:
         if found is not None:
             return found
         if (active.space, active.view) == (space, view):
-            return self._residents.load(active, wanted=active in self._plan.heads)
+            return self._load(active, "request", wanted=active in self._plan.heads)
         # The encoder already follows a placement that this worker has not seen; its head was registered before that.
         others = [
             record
@@ -149,7 +151,7 @@ class HeadStage:
             if record.tenant == active.tenant and (record.space, record.view) == (space, view)
         ]
         if len(others) == 1:
-            return self._residents.load(others[0], wanted=False)
+            return self._load(others[0], "request", wanted=False)
         raise ArtifactError(
             ErrorCode.SPACE_MISMATCH,
             f"the embedding is {view} of space {space}, and the active head {active.version} reads {active.view} of "
@@ -175,12 +177,32 @@ class HeadStage:
     def _try_load(self, record: HeadRecord) -> None:
         # The error is kept and logged there; the tenant's requests are answered with it.
         with suppress(ArtifactError):
-            self._residents.load(record, wanted=True)
+            self._load(record, "prepare", wanted=True)
+
+    def _load(self, record: HeadRecord, trigger: str, *, wanted: bool) -> Resident:
+        if self._residents.settled(record):
+            return self._residents.load(record, wanted=wanted)
+        metrics, started = self._observer.metrics, self._clock()
+        swaps = self._residents.has_other(record)
+        outcome = OK
+        try:
+            resident = self._residents.load(record, wanted=wanted)
+        except ArtifactError as error:
+            outcome = error.code
+            raise
+        finally:
+            metrics.observe(HEAD_LOAD_SECONDS, self._labels, self._clock() - started)
+            metrics.inc(HEAD_LOADS, {**self._labels, "trigger": trigger, "outcome": outcome})
+        if swaps:
+            metrics.inc(HEAD_SWAPS, self._labels)
+        return resident
 
     def _count(self) -> None:
-        labels = {"ring": self._ring, "cell": self._cell}
-        self._metrics.set(HEADS_LOADED, labels, len(self._residents))
-        self._metrics.set(HEADS_BYTES, labels, self._residents.size_bytes)
+        loaded, size = len(self._residents), self._residents.size_bytes
+        self._observer.heads = HeadsReport(loaded=loaded, bytes=size)
+        metrics = self._observer.metrics
+        metrics.set(HEADS_LOADED, self._labels, loaded)
+        metrics.set(HEADS_BYTES, self._labels, size)
 
 
 def _check_key(key: bytes | None, tenant: TenantName) -> None:

@@ -8,7 +8,7 @@ from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.worker import StageWorker, run_until_signalled
 from manyheads.infra.store import StoreSettings
-from manyheads.infra.worker.parts import open_parts
+from manyheads.infra.worker.parts import Role, open_parts
 from manyheads.topics.errors import ErrorCode, RoutingError
 from manyheads.topics.names import CellName, Lane, RingName, embeddings_topic, head_group
 
@@ -22,15 +22,15 @@ def run_worker(settings: HeadWorkerSettings, kafka: KafkaSettings, store: StoreS
         BrokerError: Kafka cannot be reached, or lacks the cell's topics.
         InternalError: worker_halted, because nearly every record failed.
     """
-    with open_parts(settings, kafka, store) as parts:
-        parts.health.set("worker", False, f"ring {settings.ring} with cell {settings.cell} is not registered yet")
-        await_cell(parts.registry, settings.ring, settings.cell, settings.registry_timeout_s)
+    role = Role("head", settings.ring, settings.cell)
+    with open_parts(role, settings, kafka, store) as parts:
+        observer = parts.observer
+        observer.health.set("worker", False, f"ring {role.ring} with cell {settings.cell} is not registered yet")
+        await_cell(parts.registry, role.ring, settings.cell, settings.registry_timeout_s)
         options = HeadStageOptions(grace_s=settings.grace_s)
-        stage = HeadStage(settings.ring, settings.cell, parts.registry, parts.models, options, metrics=parts.metrics)
-        inputs = lane_inputs(settings.ring, settings.cell)
-        run_until_signalled(
-            StageWorker(kafka, stage, inputs, settings.stage_options(), metrics=parts.metrics, health=parts.health)
-        )
+        stage = HeadStage(role.ring, settings.cell, parts.registry, parts.models, options, observer=observer)
+        inputs = lane_inputs(role.ring, settings.cell)
+        run_until_signalled(StageWorker(kafka, stage, inputs, parts.options, observer=observer))
 
 
 def await_cell(registry: RegistryFollower, ring: RingName, cell: CellName, timeout_s: float) -> None:

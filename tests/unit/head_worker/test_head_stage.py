@@ -8,6 +8,7 @@ import pytest
 from manyheads.head_worker import HeadStage, HeadStageOptions
 from manyheads.head_worker.training import TrainedHead, TrainingOptions, fit_head
 from manyheads.infra.registry.snapshot import RegistrySnapshot
+from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.work import Answer, Job, Outcome, Record, Stage
 from manyheads.infra.store import ModelStore
 from manyheads.infra.telemetry import Metrics
@@ -36,7 +37,9 @@ class World:
         self.store = ModelStore(str(folder))
         self.metrics = Metrics()
         options = HeadStageOptions(grace_s=GRACE_S, retry_s=RETRY_S)
-        self.stage = HeadStage(RING, CELL, self, self.store, options, metrics=self.metrics, clock=lambda: self.now)
+        self.stage = HeadStage(
+            RING, CELL, self, self.store, options, observer=StageObserver(self.metrics), clock=lambda: self.now
+        )
         self.stage.assigned(TOPIC, range(PARTITIONS), PARTITIONS)
 
     def put(self, *records: RegistryRecord) -> None:

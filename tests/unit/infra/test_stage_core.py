@@ -1,6 +1,8 @@
 """The rules of a stage, driven step by step: what is published for each record, and what may be committed."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +46,10 @@ def _record(offset: int, envelope: Envelope = ENVELOPE) -> Record:
     return Record(TOPIC, 0, offset, NOW_MS - 10, b"key", b"value", (*envelope.to_headers(), ("x-own", b"1")))
 
 
+def outcomes(core: LaneCore) -> Counter[str]:
+    return Counter(each.outcome for each in core.finished)
+
+
 def _take(core: LaneCore, *offsets: int) -> Taken:
     return core.take([_record(offset) for offset in offsets], NOW_MS)
 
@@ -79,7 +85,7 @@ def test_a_forwarded_result_carries_the_envelope_on() -> None:
     outgoing = publication.outgoing
     assert (outgoing.topic, outgoing.key, outgoing.value) == (FORWARD.topic, FORWARD.key, FORWARD.value)
     assert outgoing.partition is None
-    assert Envelope.from_headers(outgoing.headers) == ENVELOPE
+    assert Envelope.from_headers(outgoing.headers) == replace(ENVELOPE, requested_ms=NOW_MS - 10)
 
 
 def test_an_answer_goes_to_the_reply_address() -> None:
@@ -100,7 +106,7 @@ def test_nothing_is_committed_before_the_acknowledgement_nor_past_a_gap() -> Non
     assert core.to_commit() == {}
     core.acknowledged(publications[0], 0)
     assert core.to_commit() == {AT: 3}
-    assert (core.unfinished, core.outcomes) == (0, {"ok": 3})
+    assert (core.unfinished, outcomes(core)) == (0, {"ok": 3})
 
 
 def test_a_failed_record_is_dead_lettered_whole_and_its_sender_told() -> None:
@@ -126,7 +132,7 @@ def test_a_failed_record_is_committed_once_both_are_acknowledged() -> None:
     assert core.to_commit() == {}
     core.acknowledged(second, 0)
     assert core.to_commit() == {AT: 1}
-    assert (core.outcomes, core.dead_letters) == ({"text_empty": 1}, {"text_empty": 1})
+    assert (outcomes(core), core.dead_letters) == ({"text_empty": 1}, {"text_empty": 1})
 
 
 def test_an_expired_record_is_answered_and_not_dead_lettered() -> None:
@@ -136,7 +142,7 @@ def test_an_expired_record_is_answered_and_not_dead_lettered() -> None:
     assert _purposes(taken.publications) == {Purpose.FAILURE_REPLY}
     assert _failure(taken.publications[0]).code is ErrorCode.DEADLINE_EXCEEDED
     _acknowledge(core, taken.publications)
-    assert (core.to_commit(), core.outcomes) == ({AT: 1}, {"deadline_exceeded": 1})
+    assert (core.to_commit(), outcomes(core)) == ({AT: 1}, {"deadline_exceeded": 1})
 
 
 def test_a_deadline_that_the_stage_reports_is_treated_alike() -> None:
@@ -172,7 +178,7 @@ def test_a_result_that_is_too_large_fails_its_record() -> None:
     assert _purposes(replacement) == {Purpose.DEAD_LETTER, Purpose.FAILURE_REPLY}
     assert _failure(_one(replacement, Purpose.FAILURE_REPLY)).code is ErrorCode.MESSAGE_TOO_LARGE
     _acknowledge(core, replacement)
-    assert (core.to_commit(), core.outcomes) == ({AT: 1}, {"message_too_large": 1})
+    assert (core.to_commit(), outcomes(core)) == ({AT: 1}, {"message_too_large": 1})
 
 
 def test_a_next_topic_that_refuses_fails_its_record_and_names_the_topic() -> None:
@@ -200,7 +206,7 @@ def test_a_failure_reply_that_cannot_be_written_leaves_the_dead_letter() -> None
     assert core.failed(_one(publications, Purpose.FAILURE_REPLY), PublishFailure.REFUSED, 0) == []
     assert core.to_commit() == {}
     core.acknowledged(_one(publications, Purpose.DEAD_LETTER), 0)
-    assert (core.to_commit(), core.outcomes) == ({AT: 1}, {"text_empty": 1})
+    assert (core.to_commit(), outcomes(core)) == ({AT: 1}, {"text_empty": 1})
 
 
 def test_a_dead_letter_that_is_too_large_is_written_without_its_record() -> None:
@@ -245,7 +251,7 @@ def test_what_belongs_to_a_forgotten_partition_comes_to_nothing() -> None:
     core.acknowledged(publication, 0)
     assert core.failed(publication, PublishFailure.LOST, 0) == []
     assert core.retries() == []
-    assert (core.to_commit(), core.unfinished, core.partitions, core.outcomes) == ({}, 0, (), {})
+    assert (core.to_commit(), core.unfinished, core.partitions, outcomes(core)) == ({}, 0, (), {})
     assert not _take(core, 2).tickets
     core.assign([AT])
     core.acknowledged(publication, 0)

@@ -3,6 +3,7 @@
 import pytest
 
 from manyheads.infra.kafka.memory import MemoryKafka
+from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.options import Clock, LaneInput
 from manyheads.infra.stage.worker import StageWorker
 from manyheads.infra.telemetry import Health
@@ -23,7 +24,7 @@ class World:
 
     def worker(self) -> StageWorker:
         clock = Clock(lambda: int(self.now * 1000), lambda: self.now)
-        worker = StageWorker(self.kafka, self.stage, [LANE], health=self.health, clock=clock)
+        worker = StageWorker(self.kafka, self.stage, [LANE], observer=StageObserver(health=self.health), clock=clock)
         worker.open()
         return worker
 
@@ -107,7 +108,7 @@ def test_a_compute_that_never_returns_is_noticed(world: World) -> None:
 def test_a_worker_that_fails_says_so(world: World) -> None:
     for number in range(100):
         world.kafka.write(request(LIVE, number, RAISE))
-    worker = StageWorker(world.kafka, world.stage, [LANE], health=world.health)
+    worker = StageWorker(world.kafka, world.stage, [LANE], observer=StageObserver(health=world.health))
     with pytest.raises(InternalError):
         worker.run()
     assert not world.health.ready

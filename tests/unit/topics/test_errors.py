@@ -73,8 +73,9 @@ def test_every_input_topic_has_both_lanes_and_dead_letters_that_fit() -> None:
 
 
 def test_the_registry_is_compacted_and_in_order() -> None:
-    replies, registry = shared_topics(Partitions(replies=9))
+    replies, registry, reports = shared_topics(Partitions(replies=9))
     assert (replies.name, replies.partitions) == ("nlu.replies", 9)
+    assert (reports.name, reports.partitions, reports.settings["retention.ms"]) == ("nlu.telemetry", 1, "3600000")
     assert (registry.name, registry.partitions, registry.settings["cleanup.policy"]) == ("nlu.registry", 1, "compact")
 
 

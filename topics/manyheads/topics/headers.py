@@ -2,7 +2,8 @@
 
 Request-reply headers have the names and encodings of Spring Kafka, so that a Java service with a
 ReplyingKafkaTemplate can call the pipeline: the correlation id is opaque bytes, the reply partition four bytes,
-big-endian. The deadline is milliseconds since the epoch in decimal digits, so that a console shows it.
+big-endian. The deadline and the time of the request are milliseconds since the epoch in decimal digits, so that a
+console shows them.
 """
 
 import re
@@ -20,6 +21,7 @@ REPLY_TOPIC = "kafka_replyTopic"
 REPLY_PARTITION = "kafka_replyPartition"
 TENANT = "tenant"
 DEADLINE = "deadline"
+REQUESTED = "request-timestamp"
 TRACEPARENT = "traceparent"
 CONTENT_TYPE_HEADER = "content-type"
 
@@ -35,7 +37,7 @@ Headers = tuple[Header, ...]
 # Kafka's own rule for a topic's name.
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_DEADLINE = re.compile(r"[0-9]{1,15}")
+_EPOCH_MS = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Envelope:
     deadline_ms: int | None = None
     """absolute, milliseconds since the epoch; None never expires"""
     traceparent: str | None = None
+    requested_ms: int | None = None
+    """on an embedding, the timestamp of the request's record, milliseconds since the epoch; for figures alone"""
 
     def to_headers(self) -> Headers:
         """The headers of a request or an embedding."""
@@ -72,6 +76,8 @@ class Envelope:
             headers.append((DEADLINE, str(self.deadline_ms).encode()))
         if self.traceparent is not None:
             headers.append((TRACEPARENT, self.traceparent.encode()))
+        if self.requested_ms is not None:
+            headers.append((REQUESTED, str(self.requested_ms).encode()))
         return tuple(headers)
 
     @classmethod
@@ -80,7 +86,7 @@ class Envelope:
 
         Raises:
             WireError: missing_header or invalid_header, naming it. A traceparent that is not valid is dropped, as
-                W3C asks.
+                W3C asks, and so is a time of the request: no answer depends on them.
         """
         found = _last_of_each(headers)
         reply = _reply_address(found)
@@ -89,6 +95,7 @@ class Envelope:
             reply=reply,
             deadline_ms=_deadline(found),
             traceparent=_traceparent(found),
+            requested_ms=_requested(found),
         )
 
     def expired(self, now_ms: int) -> bool:
@@ -214,9 +221,14 @@ def _tenant(found: dict[str, bytes]) -> TenantName:
 
 
 def _deadline(found: dict[str, bytes]) -> int | None:
-    return int(_text(found, DEADLINE, _DEADLINE)) if DEADLINE in found else None
+    return int(_text(found, DEADLINE, _EPOCH_MS)) if DEADLINE in found else None
 
 
 def _traceparent(found: dict[str, bytes]) -> str | None:
     text = found.get(TRACEPARENT, b"").decode("ascii", "replace")
     return text if _TRACEPARENT.fullmatch(text) else None
+
+
+def _requested(found: dict[str, bytes]) -> int | None:
+    text = found.get(REQUESTED, b"").decode("ascii", "replace")
+    return int(text) if _EPOCH_MS.fullmatch(text) else None

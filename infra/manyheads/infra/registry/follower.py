@@ -14,7 +14,7 @@ from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.telemetry import NO_METRICS, Metrics, event
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError, ManyheadsError, WireError
-from manyheads.topics.metrics import REGISTRY_SKIPPED
+from manyheads.topics.metrics import REGISTRY_GENERATION, REGISTRY_SKIPPED
 from manyheads.topics.names import REGISTRY_TOPIC
 from manyheads.topics.registry import RegistryRecord, decode_registry_record
 
@@ -181,6 +181,7 @@ class RegistryFollower:
         snapshot = self._snapshot.with_changes(changes)
         if self._loaded and snapshot is self._snapshot:
             return
+        self._metrics.set(REGISTRY_GENERATION, {}, snapshot.generation)
         with self._changed:
             self._snapshot = snapshot
             self._loaded = True

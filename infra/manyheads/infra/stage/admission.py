@@ -1,19 +1,19 @@
 """Which records are jobs: sound headers, a deadline still ahead, a sender who may be answered."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 from manyheads.infra.stage.work import Job, Record
 from manyheads.topics.errors import DeadlineExceeded, ErrorCode, WireError
 from manyheads.topics.headers import REPLY_TOPIC, Envelope, ReplyAddress, sender_of
-from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, parse_stage_topic
+from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, TELEMETRY_TOPIC, parse_stage_topic
 
 
-def admit(record: Record, now_ms: int) -> Job:
-    """The job of a record at ``now_ms``, milliseconds since the epoch.
+def read_envelope(record: Record) -> Envelope:
+    """The envelope of a record whose sender may be answered, with the time of its request where that is known.
 
     Raises:
         WireError: missing_header or invalid_header.
-        DeadlineExceeded: its deadline has passed.
     """
     envelope = Envelope.from_headers(record.headers)
     if not _may_be_replied_to(envelope.reply.topic):
@@ -22,6 +22,18 @@ def admit(record: Record, now_ms: int) -> Job:
             f"the header {REPLY_TOPIC} names {envelope.reply.topic}, which is the pipeline's own; name a reply topic",
             header=REPLY_TOPIC,
         )
+    if _is_embeddings(record.topic):
+        return envelope
+    # A request's own record says when it was made; no sender may say otherwise.
+    return replace(envelope, requested_ms=record.timestamp_ms)
+
+
+def admit(record: Record, envelope: Envelope, now_ms: int) -> Job:
+    """The job of a record at ``now_ms``, milliseconds since the epoch.
+
+    Raises:
+        DeadlineExceeded: its deadline has passed.
+    """
     waited_ms = max(0, now_ms - record.timestamp_ms)
     if envelope.deadline_ms is not None and envelope.expired(now_ms):
         late_ms = now_ms - envelope.deadline_ms
@@ -45,8 +57,14 @@ def reachable_sender(record: Record) -> ReplyAddress | None:
 def _may_be_replied_to(topic: str) -> bool:
     # A worker may write to topics that a sender may not: it must not be made to.
     return not (
-        topic == REGISTRY_TOPIC
+        topic in (REGISTRY_TOPIC, TELEMETRY_TOPIC)
         or topic.startswith("__")
         or topic.endswith(DEAD_LETTER_SUFFIX)
         or parse_stage_topic(topic) is not None
     )
+
+
+@lru_cache(maxsize=1024)
+def _is_embeddings(topic: str) -> bool:
+    parsed = parse_stage_topic(topic)
+    return parsed is not None and parsed.cell is not None

@@ -15,17 +15,14 @@ from collections.abc import Iterable, Sequence
 
 from manyheads.infra.kafka.records import Offsets, Record, TopicPartition
 from manyheads.infra.kafka.transport import PublishFailure
-from manyheads.infra.stage.admission import admit, reachable_sender
+from manyheads.infra.stage.admission import admit, reachable_sender, read_envelope
 from manyheads.infra.stage.halting import FailureWindow, HaltPolicy
 from manyheads.infra.stage.offsets import PartitionProgress
 from manyheads.infra.stage.publications import bare_dead_letter, dead_letter, failure_reply, result
-from manyheads.infra.stage.tickets import Publication, Purpose, Taken, Ticket
+from manyheads.infra.stage.tickets import Finished, Publication, Purpose, Taken, Ticket
 from manyheads.infra.stage.verdicts import Verdict, verdict_of
 from manyheads.infra.stage.work import Answer, Forward, Outcome
 from manyheads.topics.errors import SYSTEMIC_CODES, BrokerError, ErrorCode, ManyheadsError
-
-OK = "ok"
-"""The outcome of a record that did not fail, as the metrics have it."""
 
 
 class LaneCore:
@@ -40,8 +37,8 @@ class LaneCore:
         self._dead_letters_refused_since: float | None = None
         self._refused_dead_letters: list[Publication] = []
         self._verdicts: dict[tuple[TopicPartition, int], Verdict] = {}
-        self.outcomes: Counter[str] = Counter()
-        """records finished, by outcome; the caller may empty it"""
+        self.finished: list[Finished] = []
+        """records finished; the caller may empty it"""
         self.dead_letters: Counter[str] = Counter()
         """dead letters written, by code; the caller may empty it"""
 
@@ -108,11 +105,11 @@ class LaneCore:
                 taken.publications += self._fail(ticket, verdict.error, verdict.reachable, verdict.bare)
                 continue
             try:
-                job = admit(record, now_ms)
+                ticket.envelope = read_envelope(record)
+                job = admit(record, ticket.envelope, now_ms)
             except ManyheadsError as error:
                 taken.publications += self._fail(ticket, error)
                 continue
-            ticket.envelope = job.envelope
             taken.jobs.append(job)
             taken.tickets.append(ticket)
         return taken
@@ -126,6 +123,7 @@ class LaneCore:
         if isinstance(outcome, Forward | Answer):
             assert ticket.envelope is not None
             ticket.pending += 1
+            ticket.forwarded = isinstance(outcome, Forward)
             return [Publication(ticket, Purpose.RESULT, result(ticket.envelope, outcome))]
         return self._fail(ticket, outcome)
 
@@ -272,7 +270,7 @@ class LaneCore:
         ticket.pending -= 1
         if ticket.pending:
             return
-        self.outcomes[OK if ticket.error is None else ticket.error.code] += 1
+        self.finished.append(ticket.finished(now))
         if ticket.run == self._window.run:
             self._withheld.append((now, ticket))
         else:

@@ -9,19 +9,11 @@ from manyheads.infra.kafka.records import Record, TopicPartition
 from manyheads.infra.kafka.transport import Delivery, Publisher, PublishFailure, Transport
 from manyheads.infra.stage.compute import outcomes
 from manyheads.infra.stage.core import LaneCore
+from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.options import Clock, LaneInput, StageOptions
 from manyheads.infra.stage.tickets import Publication
-from manyheads.infra.stage.work import Stage
-from manyheads.infra.telemetry import Metrics, event
-from manyheads.topics.metrics import (
-    BATCH_RECORDS,
-    COMPUTE_SECONDS,
-    DEAD_LETTERS,
-    IN_FLIGHT,
-    PUBLISH_SECONDS,
-    QUEUE_SECONDS,
-    RECORDS,
-)
+from manyheads.infra.stage.work import Forward, Stage
+from manyheads.infra.telemetry import event
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +27,7 @@ class Surroundings:
     transport: Transport
     stage: Stage
     options: StageOptions
-    metrics: Metrics
+    observer: StageObserver
     clock: Clock
 
 
@@ -46,9 +38,8 @@ class StageLane(ABC):
         self.input = lane_input
         self._stage = around.stage
         self._options = around.options
-        self._metrics = around.metrics
+        self._observer = around.observer.lane(around.stage.name, lane_input)
         self._clock = around.clock
-        self._labels = {"stage": around.stage.name, "ring": lane_input.ring, "lane": lane_input.lane.value}
         self._core = LaneCore(around.options.halting, around.options.dead_letter_patience_s)
         self._unprepared: set[TopicPartition] = set()
         self._opened = self._last_turn = around.clock.monotonic()
@@ -114,6 +105,7 @@ class StageLane(ABC):
         if self._unprepared:
             self._consumer.resume(sorted(self._unprepared))
             self._unprepared.clear()
+            self._tell_holdings()
 
     def turn(self, limit: int, timeout_s: float) -> int:
         """Take at most ``limit`` queued records and process them; how many there were.
@@ -149,7 +141,7 @@ class StageLane(ABC):
         if now - self._last_retry >= _RETRY_INTERVAL_S:
             self._last_retry = now
             self._publish(self._core.retries())
-            self._metrics.set(IN_FLIGHT, self._labels, self._core.unfinished)
+            self._tell_holdings()
         self._commit_when_due()
 
     def drain(self, timeout_s: float) -> None:
@@ -174,6 +166,7 @@ class StageLane(ABC):
         self._unprepared.update(partitions)
         count = self._consumer.partition_count()
         self._stage.assigned(self.input.topic, [partition for _, partition in partitions], count)
+        self._tell_holdings()
         self._say("partitions_assigned", partitions=sorted(number for _, number in partitions))
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -188,22 +181,27 @@ class StageLane(ABC):
         self._core.forget(partitions)
         self._unprepared.difference_update(partitions)
         self._stage.revoked(self.input.topic, [partition for _, partition in partitions])
+        self._tell_holdings()
         self._say(what, partitions=sorted(number for _, number in partitions))
 
     # Records
+
+    def _tell_holdings(self) -> None:
+        numbers = [partition for _, partition in self._core.partitions]
+        self._observer.holds(numbers, [number for _, number in self._unprepared], self._core.unfinished)
 
     def _process(self, records: Sequence[Record]) -> None:
         taken = self._core.take(records, self._clock.wall_ms())
         self._publish(taken.publications)
         if not taken.jobs:
             return
-        for job in taken.jobs:
-            self._metrics.observe(QUEUE_SECONDS, self._labels, job.queue_ms / 1000)
-        self._metrics.observe(BATCH_RECORDS, self._labels, len(taken.jobs))
+        self._observer.computes(taken.jobs)
         start = self._clock.monotonic()
+        tokens = 0
         for index, outcome in outcomes(self._stage, taken.jobs):
             self._publish(self._core.settle(taken.tickets[index], outcome))
-        self._metrics.observe(COMPUTE_SECONDS, self._labels, self._clock.monotonic() - start)
+            tokens += outcome.tokens if isinstance(outcome, Forward) else 0
+        self._observer.computed(self._clock.monotonic() - start, tokens)
 
     def _publish(self, publications: Iterable[Publication]) -> None:
         for publication in publications:
@@ -217,19 +215,18 @@ class StageLane(ABC):
         self._publish(self._core.failed(publication, failure, self._clock.monotonic()))
 
     def _count_finished(self) -> None:
-        """Hand the counts of finished records to the metrics."""
-        for outcome, count in self._core.outcomes.items():
-            self._metrics.inc(RECORDS, {**self._labels, "outcome": outcome}, count)
-        for code, count in self._core.dead_letters.items():
-            self._metrics.inc(DEAD_LETTERS, {**self._labels, "code": code}, count)
-        self._forget_counts()
+        """Tell the observer of the records that are finished."""
+        if self._core.finished:
+            epoch_ms = self._clock.wall_ms() - self._clock.monotonic() * 1000
+            self._observer.finished(self._core.finished, self._core.dead_letters, epoch_ms)
+            self._forget_counts()
 
     def _forget_counts(self) -> None:
-        self._core.outcomes.clear()
+        self._core.finished.clear()
         self._core.dead_letters.clear()
 
     def _observe(self, delivery: Delivery) -> None:
-        self._metrics.observe(PUBLISH_SECONDS, self._labels, delivery.seconds)
+        self._observer.published(delivery.seconds)
 
     def _say(self, name: str, *, level: int = logging.INFO, **fields: object) -> None:
         where = {"stage": self._stage.name, "topic": self.input.topic}

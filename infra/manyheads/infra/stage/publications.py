@@ -14,7 +14,7 @@ from manyheads.topics.names import dead_letter_topic
 def result(envelope: Envelope, outcome: Forward | Answer) -> Outgoing:
     """A forwarded result carries the envelope on; an answer goes to the sender."""
     match outcome:
-        case Forward(topic, key, value):
+        case Forward(topic=topic, key=key, value=value):
             return Outgoing(topic, value, key, envelope.to_headers())
         case Answer(value):
             return _reply(envelope.reply, value, envelope.traceparent)

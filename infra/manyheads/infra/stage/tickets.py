@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 from manyheads.infra.kafka.records import Outgoing, Record
 from manyheads.infra.stage.offsets import PartitionProgress
 from manyheads.infra.stage.work import Job
 from manyheads.topics.errors import ManyheadsError
 from manyheads.topics.headers import Envelope
+from manyheads.topics.telemetry import OK
 
 
 class Purpose(Enum):
@@ -31,6 +33,34 @@ class Ticket:
     dead_lettered: bool = False
     run: int | None = None
     """the run of systemic failures that it belongs to"""
+    forwarded: bool = False
+    """whether its result goes to the next stage, which answers it"""
+
+    def finished(self, now: float) -> "Finished":
+        """What to remember of it at ``now``, seconds of the loop's clock."""
+        envelope = self.envelope
+        return Finished(
+            OK if self.error is None else self.error.code,
+            None if envelope is None else envelope.tenant,
+            None if envelope is None else envelope.requested_ms,
+            self.error is not None or not self.forwarded,
+            now,
+        )
+
+
+class Finished(NamedTuple):
+    """A record that needs no more work here."""
+
+    outcome: str
+    """``ok`` or an error code"""
+    tenant: str | None
+    """None where its headers could not be read"""
+    requested_ms: int | None
+    """when its request was made, milliseconds since the epoch, if that is known"""
+    answered: bool
+    """whether the request ends here, rather than at the next stage"""
+    at: float
+    """when it was finished, seconds of the loop's clock"""
 
 
 @dataclass(slots=True, eq=False)

@@ -28,6 +28,8 @@ class Forward:
     topic: str
     key: bytes
     value: bytes
+    tokens: int = 0
+    """that the encoder read for it"""
 
 
 @dataclass(frozen=True, slots=True)

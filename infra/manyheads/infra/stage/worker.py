@@ -12,11 +12,13 @@ from manyheads.infra.settings.kafka import KafkaSettings
 from manyheads.infra.stage.batch import BatchLane
 from manyheads.infra.stage.interactive import InteractiveLane
 from manyheads.infra.stage.lane import StageLane, Surroundings
+from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.options import SYSTEM_CLOCK, Clock, LaneInput, StageOptions
 from manyheads.infra.stage.work import Stage
-from manyheads.infra.telemetry import NO_METRICS, Health, Metrics, event
+from manyheads.infra.telemetry import event
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
 from manyheads.topics.names import Lane, dead_letter_topic
+from manyheads.topics.telemetry import WorkerState
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +33,8 @@ class StageWorker:
         stage: the compute. It is called from the thread of :meth:`run` alone.
         inputs: one or more topics, each with its lane. Interactive ones go first.
         options: the bounds.
-        metrics: where counts go.
-        health: told at each turn, and as the part ``worker``: ready while all partitions are consumed from.
+        observer: told what happens: counts and times, each turn, and as the part ``worker`` of health whether all
+            partitions are consumed from.
         clock: the time, for tests.
 
     Call :meth:`run`, or, to drive it yourself, :meth:`open`, then :meth:`step` as often as you like, then
@@ -46,8 +48,7 @@ class StageWorker:
         inputs: Sequence[LaneInput],
         options: StageOptions | None = None,
         *,
-        metrics: Metrics = NO_METRICS,
-        health: Health | None = None,
+        observer: StageObserver | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not inputs:
@@ -55,8 +56,8 @@ class StageWorker:
         self._options = options or StageOptions()
         self._stage = stage
         self._clock = clock
-        self._metrics = metrics
-        self._health = health or Health()
+        self._observer = observer or StageObserver()
+        self._health = self._observer.health
         self._transport = _transport(kafka)
         self._inputs = sorted(inputs, key=lambda each: list(Lane).index(each.lane))
         self._lanes: list[StageLane] = []
@@ -94,7 +95,7 @@ class StageWorker:
             BrokerError: topics_missing, or broker_unreachable when there is no broker for ``start_timeout_s``.
         """
         self._check_topics()
-        around = Surroundings(self._transport, self._stage, self._options, self._metrics, self._clock)
+        around = Surroundings(self._transport, self._stage, self._options, self._observer, self._clock)
         try:
             for each in self._inputs:
                 kind = InteractiveLane if each.lane is Lane.INTERACTIVE else BatchLane
@@ -126,6 +127,7 @@ class StageWorker:
         """Drain: finish what was taken, commit it, leave the groups."""
         event(_log, "worker_draining", stage=self._stage.name)
         self._health.set("worker", False, "it is draining")
+        self._observer.state = WorkerState.DRAINING
         deadline = self._clock.monotonic() + self._options.drain_timeout_s
         with ExitStack() as each:  # the last lane drains even if the first cannot
             for lane in reversed(self._lanes):
@@ -170,6 +172,10 @@ class StageWorker:
         if waits_for != self._waits_for:
             self._waits_for = waits_for
             self._health.set("worker", not waits_for, "; ".join(waits_for))
+            if not waits_for:
+                self._observer.state = WorkerState.READY
+            elif self._observer.state is WorkerState.READY:
+                self._observer.state = WorkerState.PREPARING
 
     def _retire(self, lane: StageLane, error: InternalError) -> None:
         # A batch job full of garbage must not take live traffic down with it.
@@ -180,6 +186,7 @@ class StageWorker:
     def abandon(self, error: BaseException) -> None:
         event(_log, "worker_failed", level=logging.ERROR, stage=self._stage.name, error=error)
         self._health.set("worker", False, f"it has failed: {error}")
+        self._observer.state = WorkerState.DRAINING
         for lane in self._lanes:
             try:
                 lane.close()

@@ -55,6 +55,11 @@ class Health:
         conditions = self._said()
         return bool(conditions) and all(each.ready for each in conditions.values()) and self.live()
 
+    @property
+    def waits_for(self) -> str:
+        """Why it is not ready, part by part; empty if every part is."""
+        return "; ".join(f"{name}: {each.detail}" for name, each in self._said().items() if not each.ready)
+
     def as_json(self) -> dict[str, object]:
         """What ``/healthz`` and ``/readyz`` answer with."""
         last = self._last_turn

@@ -1,7 +1,7 @@
 """The metrics of :mod:`manyheads.topics.metrics`, counted in this process."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from manyheads.topics.metrics import ALL_METRICS, MetricKind, MetricSpec
 
@@ -9,18 +9,26 @@ if TYPE_CHECKING:
     import prometheus_client as prometheus
 
 Labels = Mapping[str, str]
+_M = TypeVar("_M", "prometheus.Counter", "prometheus.Gauge", "prometheus.Histogram")
 
 
 class Metrics:
-    """Every metric of the contract, in a collector registry of its own. Thread-safe.
+    """Every metric of the contract, and the process's own, in a collector registry of its own. Thread-safe.
 
     Labels are given by name and must be exactly those of the spec; a ValueError says which are not.
     """
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415 - SDK lacks it
+        from prometheus_client import (  # noqa: PLC0415 - SDK lacks it
+            CollectorRegistry,
+            Counter,
+            Gauge,
+            Histogram,
+            ProcessCollector,
+        )
 
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._counters: dict[str, prometheus.Counter] = {}
         self._gauges: dict[str, prometheus.Gauge] = {}
         self._histograms: dict[str, prometheus.Histogram] = {}
@@ -37,15 +45,19 @@ class Metrics:
 
     def inc(self, spec: MetricSpec, labels: Labels, by: float = 1) -> None:
         """Add ``by`` to a counter."""
-        self._counters[spec.name].labels(*_values(spec, labels)).inc(by)
+        _child(self._counters[spec.name], spec, labels).inc(by)
 
     def set(self, spec: MetricSpec, labels: Labels, value: float) -> None:
         """Set a gauge."""
-        self._gauges[spec.name].labels(*_values(spec, labels)).set(value)
+        _child(self._gauges[spec.name], spec, labels).set(value)
 
     def observe(self, spec: MetricSpec, labels: Labels, value: float) -> None:
         """Add one observation to a histogram: seconds, bytes or a count, as the spec says."""
-        self._histograms[spec.name].labels(*_values(spec, labels)).observe(value)
+        _child(self._histograms[spec.name], spec, labels).observe(value)
+
+    def observing(self, spec: MetricSpec, labels: Labels) -> Callable[[float], None]:
+        """:meth:`observe` for one set of labels, at half the cost: for what happens with each record."""
+        return _child(self._histograms[spec.name], spec, labels).observe
 
 
 class _NoMetrics(Metrics):
@@ -63,13 +75,20 @@ class _NoMetrics(Metrics):
     def observe(self, spec: MetricSpec, labels: Labels, value: float) -> None:
         pass
 
+    def observing(self, spec: MetricSpec, labels: Labels) -> Callable[[float], None]:
+        return _ignored
+
+
+def _ignored(_value: float) -> None:
+    pass
+
 
 NO_METRICS: Metrics = _NoMetrics()
 """For a process that nobody scrapes."""
 
 
-def _values(spec: MetricSpec, labels: Labels) -> tuple[str, ...]:
+def _child(metric: _M, spec: MetricSpec, labels: Labels) -> _M:
     values = tuple([labels[name] for name in spec.labels if name in labels])
     if len(values) != len(spec.labels) or len(labels) != len(spec.labels):
         raise ValueError(f"{spec.name} has the labels {spec.labels}, not {tuple(labels)}")
-    return values
+    return metric.labels(*values) if values else metric
