@@ -1,0 +1,52 @@
+"""What the dashboard is told, beside how to reach Kafka."""
+
+import ipaddress
+import secrets
+from typing import Self
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from manyheads.infra.settings import ENV_PREFIX
+
+_TOKEN_BYTES = 24
+
+
+class DashboardSettings(BaseSettings):
+    """The dashboard's server, from ``MANYHEADS_DASHBOARD_*`` variables or from arguments. Frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    dashboard_host: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[A-Za-z0-9.:_-]{1,253}$",
+        description="the address to listen on; anything but loopback asks for a token",
+    )
+    dashboard_port: int = Field(default=8080, ge=0, le=65_535, description="the port to listen on, 0 for any")
+    dashboard_token: SecretStr | None = Field(
+        default=None,
+        min_length=8,
+        description="what a browser must present, 8 characters at least; unset: none on loopback, else a random one",
+    )
+    log_level: str = Field(default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody beyond this machine can connect."""
+        return is_loopback(self.dashboard_host)
+
+    def with_token(self) -> Self:
+        """The same settings; off loopback with a random token if none is set."""
+        if self.is_loopback or self.dashboard_token is not None:
+            return self
+        return self.model_copy(update={"dashboard_token": SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address, without its port, is this machine's own."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,201 @@
+"""The overview: are we keeping up, when will we have caught up, and where does it hurt."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from manyheads.infra.dashboard import figures
+from manyheads.infra.dashboard.history import Points
+from manyheads.infra.dashboard.model import Series, Snapshot
+from manyheads.infra.dashboard.sparkline import Line
+from manyheads.infra.dashboard.views.measures import (
+    SLOW_S,
+    error_figure,
+    eta_figure,
+    latency_figure,
+    oldest_figure,
+    points,
+    rate_figure,
+    state_tone,
+)
+from manyheads.infra.dashboard.views.parts import Figure, Notice, Tone, stage_name
+from manyheads.infra.dashboard.views.verdict import Verdict, notices, our_groups, verdict
+from manyheads.infra.lag.model import GroupLag, LagState, Stage
+from manyheads.infra.telemetry.aggregate import LaneFigures, LaneKey
+from manyheads.topics.names import Lane, RingName
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """One stage of one lane."""
+
+    key: LaneKey
+    name: str
+    state: LagState | None
+    """None if no broker says"""
+    sentence: str
+    idle: bool
+    rate: Figure
+    latency: Figure
+    errors: Figure
+    oldest: Figure
+    eta: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class RingCard:
+    """One ring's stages."""
+
+    ring: str
+    note: str
+    rows: tuple[StageRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The page."""
+
+    verdict: Verdict
+    notices: tuple[Notice, ...]
+    tiles: tuple[tuple[str, Figure], ...]
+    rings: tuple[RingCard, ...]
+
+
+def overview(snapshot: Snapshot) -> Overview:
+    """The overview of a snapshot."""
+    groups = {_key(group): group for group in our_groups(snapshot)}
+    keys = sorted(groups.keys() | snapshot.traffic.lanes.keys(), key=_order)
+    rows = [_row(snapshot, key, groups.get(key)) for key in keys]
+    return Overview(
+        verdict=verdict(snapshot),
+        notices=notices(snapshot),
+        tiles=_tiles(snapshot),
+        rings=tuple(
+            RingCard(ring, _ring_note(snapshot, ring), tuple(row for row in rows if row.key.ring == ring))
+            for ring in sorted({key.ring for key in keys})
+        ),
+    )
+
+
+def _row(snapshot: Snapshot, key: LaneKey, group: GroupLag | None) -> StageRow:
+    series = snapshot.traffic.lanes.get(key)
+    past = snapshot.past.get(group.group) if group is not None else None
+    busy = series is not None and series.whole.records > 0
+    return StageRow(
+        key=key,
+        name=stage_name(key.stage, key.cell),
+        state=None if group is None else group.state,
+        sentence="" if group is None else group.sentence,
+        idle=not busy and (group is None or group.lag == 0),
+        rate=rate_figure(series),
+        latency=latency_figure(series),
+        errors=error_figure(series),
+        oldest=oldest_figure(group, past),
+        eta=eta_figure(group, past),
+    )
+
+
+def _tiles(snapshot: Snapshot) -> tuple[tuple[str, Figure], ...]:
+    """Of the whole pipeline: what goes out at its end, how slow, how wrong, and what waits longest."""
+    stages = snapshot.traffic.lanes
+    ends = [series for key, series in stages.items() if key.stage == Stage.HEAD]
+    live = [series for key, series in stages.items() if key.stage == Stage.HEAD and key.lane is Lane.INTERACTIVE]
+    return (
+        ("Answers", _throughput(ends)),
+        ("Slowest 1%, interactive", _slowest(live)),
+        ("Errors", _errors(list(stages.values()), ends)),
+        ("Longest wait", _longest_wait(snapshot)),
+    )
+
+
+def _throughput(ends: Sequence[Series]) -> Figure:
+    if not ends:
+        return Figure(figures.UNKNOWN)
+    line = Line(_over(ends, lambda slot: slot.rate, sum))
+    done = sum(series.whole.records for series in ends)
+    return Figure(
+        figures.rate(sum(series.now.rate for series in ends)), f"{figures.count(done)} in 15 min", lines=(line,)
+    )
+
+
+def _slowest(live: Sequence[Series]) -> Figure:
+    known = [latency_figure(series) for series in live if series.whole.total.count]
+    if not known:
+        return Figure(figures.UNKNOWN, "p99 of every ring" if live else "")
+    worst = max((series for series in live if series.whole.total.count), key=_p99)
+    lines = (
+        Line(_over(live, lambda slot: slot.total.p99, max)),
+        Line(_over(live, lambda slot: slot.total.p50, max), "second"),
+    )
+    figure = latency_figure(worst)
+    return Figure(figure.value, figure.note, lines=lines)
+
+
+def _p99(series: Series) -> float:
+    return series.now.total.p99 or series.whole.total.p99 or 0.0
+
+
+def _errors(stages: Sequence[Series], ends: Sequence[Series]) -> Figure:
+    """Of all stages, as a share of what came in: what failed in the encoder never reaches a head."""
+    failed = sum(series.whole.errors for series in stages)
+    answered = sum(series.whole.records - series.whole.errors for series in ends)
+    line = Line(_over(stages, lambda slot: float(slot.errors), sum), "bad" if failed else "calm")
+    tone = Tone.BAD if any(series.now.errors for series in stages) else Tone.WARN if failed else Tone.PLAIN
+    note = "" if not answered + failed else f"{figures.count(failed)} in 15 min" if failed else "none in 15 min"
+    return Figure(figures.share(failed, answered + failed), note, tone, (line,), ceiling=1.0)
+
+
+def _longest_wait(snapshot: Snapshot) -> Figure:
+    groups = our_groups(snapshot)
+    ages = [group.oldest_age_s for group in groups if group.oldest_age_s is not None]
+    if not ages:
+        return Figure(figures.UNKNOWN)
+    past = [snapshot.past[group.group].oldest_age_s for group in groups if group.group in snapshot.past]
+    line = Line(tuple(_combine(values, max) for values in zip(*past, strict=True)))
+    waiting = sum(group.lag for group in groups)
+    worst = max(groups, key=lambda group: group.state.severity)
+    return Figure(
+        figures.seconds(max(ages)) if waiting else "none waits",
+        f"lag {figures.count(waiting)}",
+        state_tone(worst.state),
+        (line,),
+        SLOW_S,
+    )
+
+
+def _over(
+    many: Sequence[Series], value: Callable[[LaneFigures], float | None], combine: Callable[[list[float]], float]
+) -> Points:
+    """One value of each slot, over several series."""
+    each = [points(series, value) for series in many]
+    return tuple(_combine(values, combine) for values in zip(*each, strict=True))
+
+
+def _combine(values: Sequence[float | None], combine: Callable[[list[float]], float]) -> float | None:
+    known = [value for value in values if value is not None]
+    return combine(known) if known else None
+
+
+def _key(group: GroupLag) -> LaneKey:
+    assert group.ring is not None  # one of ours has all four
+    assert group.stage is not None
+    assert group.lane is not None
+    return LaneKey(group.ring, group.stage, group.cell, group.lane)
+
+
+def _order(key: LaneKey) -> tuple[str, bool, str, bool]:
+    """By ring, along the way that a request takes, interactive first."""
+    return (key.ring, key.stage == Stage.HEAD, key.cell or "", key.lane is Lane.BATCH)
+
+
+def _ring_note(snapshot: Snapshot, ring: str) -> str:
+    if snapshot.registry is None:
+        return ""
+    record = snapshot.registry.ring(RingName(ring))
+    if record is None:
+        return "not registered: build its encoder with `manyheads encoder build`"
+    tenants = len(snapshot.registry.tenants(record.ring))
+    cells = len(record.cells)
+    return (
+        f"encoder {record.encoder} · {cells} {'cell' if cells == 1 else 'cells'} · "
+        f"{figures.count(tenants)} {'tenant' if tenants == 1 else 'tenants'}"
+    )
