@@ -1,5 +1,6 @@
 """The settings against a broker that lets nobody in without a login: what they say is what each client does."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUps
 from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker import Login
 from manyheads.infra.settings import KafkaSettings, SaslMechanism, load_settings
+from manyheads.producers import Client
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.errors import BrokerError, ErrorCode
 from tests.support.kafka import Kafka, NewKafka
@@ -78,3 +80,12 @@ def test_nobody_gets_in_without_a_login(locked: Kafka) -> None:
     with pytest.raises(BrokerError) as caught:
         TopicAdmin(plain, timeout_s=2).__enter__()
     assert caught.value.code is ErrorCode.BROKER_UNREACHABLE
+
+
+async def test_the_sdk_says_a_wrong_password_within_the_timeout(locked: Kafka) -> None:
+    tasks = asyncio.all_tasks()
+    with pytest.raises(BrokerError, match="do the security settings fit") as caught:
+        await Client(settings_for(locked, SaslMechanism.PLAIN, "wrong-password"), timeout=2.0).open()
+    assert caught.value.code is ErrorCode.BROKER_UNREACHABLE
+    assert "wrong-password" not in str(caught.value)
+    assert asyncio.all_tasks() == tasks

@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from pydantic import SecretStr
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.broker import Login
 from manyheads.producers import Answer, BrokerError, Client, ClientClosed, ErrorCode
 from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.names import RingName, cell, ring
@@ -130,14 +128,3 @@ async def test_a_restart_under_load_costs_no_request(running_kafka: Kafka, respo
         await loading
         assert [answer.intent.name for answer in answers] == [f"text {number}" for number in range(3_000)]
         assert (client.counts.in_flight, client.counts.expired) == (0, 0)
-
-
-async def test_a_wrong_password_is_said_within_the_timeout(new_kafka: NewKafka) -> None:
-    with new_kafka(login=Login("checkout", "right-password")) as broker:
-        tasks = asyncio.all_tasks()
-        wrong = broker.settings().model_copy(update={"sasl_password": SecretStr("wrong-password")})
-        with pytest.raises(BrokerError, match="do the security settings fit") as raised:
-            await Client(wrong, timeout=2.0).open()
-        assert raised.value.code is ErrorCode.BROKER_UNREACHABLE
-        assert "wrong-password" not in str(raised.value)
-        assert asyncio.all_tasks() == tasks

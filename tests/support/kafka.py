@@ -1,6 +1,8 @@
 """The Kafka that tests run on: the embedded one, or Apache's image in containers with ``--kafka=container``."""
 
+import gc
 import os
+import warnings
 from types import TracebackType
 from typing import NoReturn, Protocol, Self
 
@@ -68,10 +70,17 @@ def in_containers() -> NewKafka:
 
     from tests.support.container_kafka import ContainerKafka, fetch_image
 
-    try:
-        fetch_image()
-    except DockerException as error:
-        _missing("Docker or Kafka's image", error)
+    failure: Exception | None = None
+    with warnings.catch_warnings():
+        # docker leaves the sockets of failed connections to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            fetch_image()
+        except DockerException as error:
+            failure = RuntimeError(str(error))
+        gc.collect()
+    if failure is not None:
+        _missing("Docker or Kafka's image", failure)
     return ContainerKafka
 
 
