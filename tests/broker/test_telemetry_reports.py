@@ -1,16 +1,18 @@
 """Workers' reports over a real broker: what the reader adds up is what was sent."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Producer
 
+from manyheads.cli.tenants_top import TopRequest, run_tenants_top
 from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.stage.observer import StageObserver
-from manyheads.infra.telemetry.aggregate import LaneKey
+from manyheads.infra.telemetry.aggregate import LaneKey, TenantOrder
 from manyheads.infra.telemetry.report_publisher import ReportPublisher, worker_identity
 from manyheads.infra.telemetry.reports import ReportReader
 from manyheads.producers import Client
@@ -29,6 +31,15 @@ def reader(kafka_settings: KafkaSettings) -> Iterator[ReportReader]:
     with ReportReader(kafka_settings) as reader:
         assert reader.wait_until_read(30)
         yield reader
+
+
+def top_tenants(pipelines: Pipelines, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    """As the command line has them."""
+    request = TopRequest(ring=EN, by=TenantOrder.REQUESTS, minutes=15, limit=10)
+    run_tenants_top(request, pipelines.stack.settings.bootstrap_servers, as_json=True)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(row["p50_ms"] <= row["p99_ms"] for row in rows)
+    return {row["tenant"]: row["requests"] for row in rows}
 
 
 def seen(reader: ReportReader, instance: str) -> WorkerReport | None:
@@ -91,7 +102,9 @@ def test_without_its_topic_a_publisher_warns_once_and_a_reader_says_so(
     assert sum("reports_not_taken" in message for message in caplog.messages) <= 2
 
 
-async def test_reports_of_a_pipeline_are_what_was_sent(pipelines: Pipelines) -> None:
+async def test_reports_of_a_pipeline_are_what_was_sent(
+    pipelines: Pipelines, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Counted at both stages, for each tenant where it was answered."""
 
     def figures(reader: ReportReader) -> tuple[dict[LaneKey, int], dict[str, tuple[int, int]]]:
@@ -138,5 +151,6 @@ async def test_reports_of_a_pipeline_are_what_was_sent(pipelines: Pipelines) -> 
         assert {(each.worker.stage, each.worker.ring) for each in ready} >= {("encoder", EN), ("head", EN)}
         loaded = [each.heads.loaded for each in ready if each.heads is not None and each.worker.ring == EN]
         assert sum(loaded) >= 2
+        assert top_tenants(pipelines, capsys)[SHOP.tenant] >= 40
         total = reader.query(lambda reports, now: reports.lanes(now, 900_000))[head].total
         assert total.count >= 40

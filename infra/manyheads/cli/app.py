@@ -7,6 +7,7 @@ import typer
 
 from manyheads.cli.encoder_kind import EncoderKind
 from manyheads.cli.lag_levels import FailOn
+from manyheads.cli.top_by import TopBy
 
 # Plain help: rich would take three times as long to import as the rest.
 app = typer.Typer(
@@ -378,6 +379,31 @@ def list_tenants(bootstrap_servers: Servers = None, ring: RingOption = "en", jso
     from manyheads.cli.catalogue import run_list_tenants
 
     run_list_tenants(ring, bootstrap_servers, as_json=json)
+
+
+@tenants.command("top")
+def top_tenants(
+    *,
+    bootstrap_servers: Servers = None,
+    ring: Annotated[str | None, typer.Option(metavar="RING", help="Of this ring alone. Default: all.")] = None,
+    by: Annotated[TopBy, typer.Option(help="What the first have most of.")] = TopBy.REQUESTS,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="How far back.")] = 15,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Show whose traffic it is: requests, errors and latency.
+
+    As the workers reported them in the last minutes; whole requests, counted where they were answered.
+
+    \b
+    Example:
+      manyheads tenants top --by errors --minutes 5
+    """
+    from manyheads.cli.tenants_top import TopRequest, run_tenants_top
+    from manyheads.infra.telemetry.aggregate import TenantOrder
+
+    request = TopRequest(ring=ring, by=TenantOrder(by), minutes=minutes, limit=limit)
+    run_tenants_top(request, bootstrap_servers, as_json=json)
 
 
 heads = _group("heads", "The heads of a ring's tenants.")

@@ -35,12 +35,15 @@ def test_all_commands_are_there() -> None:
     assert [" ".join(path) for path in ALL] == [
         "activate",
         "ask",
+        "dashboard",
         "demo",
         "doctor",
         "encoder build",
         "heads list",
+        "lag serve",
         "seed",
         "tenants list",
+        "tenants top",
         "topics create",
         "topics list",
         "topics replicate",
@@ -165,3 +168,10 @@ def test_exit_codes(
     monkeypatch.setattr("manyheads.cli.app.app", raising(error))
     assert cli.main() == code
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("option", [("--kill",), ("--keep", "folder")])
+def test_the_demo_kills_and_keeps_only_a_stack_of_its_own(option: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["demo", "-b", "localhost:9092", *option])
+    assert result.exit_code == 2
+    assert "leave out -b" in result.output
