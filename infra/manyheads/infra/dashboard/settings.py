@@ -25,8 +25,8 @@ class DashboardSettings(BaseSettings):
     dashboard_port: int = Field(default=8080, ge=0, le=65_535, description="the port to listen on, 0 for any")
     dashboard_token: SecretStr | None = Field(
         default=None,
-        min_length=8,
-        description="what a browser must present, 8 characters at least; unset: none on loopback, else a random one",
+        min_length=16,
+        description="what a browser must present, 16 characters at least; unset: none on loopback, else a random one",
     )
     log_level: str = Field(default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
