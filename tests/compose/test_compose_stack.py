@@ -34,6 +34,7 @@ def test_prometheus_sees_every_worker(stack: ComposeStack) -> None:
     up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
     assert up.count("encoder_worker") == 1
     assert up.count("head_worker") == 2
+    assert up.count("lag") == 1
 
 
 def test_every_container_is_locked_down(stack: ComposeStack) -> None:
