@@ -8,6 +8,7 @@ BENCHMARKS = {
     "p2": "mixed real lengths: the flat graph against padded batches and sentence-transformers",
     "p3": "the whole pipeline under an open-loop Poisson load, article-size models, two cores",
     "p6": "bytes per request on each topic, at each precision",
+    "lag": "one round of the lag monitor over 1,000 partitions and 10 groups",
     "quality": "accuracy of heads, int8 throughout against float32 throughout",
 }
 
