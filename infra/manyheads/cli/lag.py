@@ -1,6 +1,7 @@
 """``lag`` and ``lag serve``: how far the groups are behind, once, live, or for Prometheus."""
 
 import json
+import logging
 import re
 import signal
 import threading
@@ -76,6 +77,8 @@ def run_lag_serve(bootstrap_servers: str | None, **given: object) -> None:
 
     settings = load_settings(LagSettings, **{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level)
+    # It tells of every attempt to connect; the monitor tells once that Kafka is away, and why.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
