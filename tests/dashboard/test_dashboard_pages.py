@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.lag import LagMonitor
 from manyheads.infra.settings import KafkaSettings, load_settings
-from manyheads.topics.names import CellName, Lane, RingName, embeddings_topic, head_group
+from manyheads.topics.catalogue import ring_topics, shared_topics
+from manyheads.topics.names import CellName, Lane, RingName, cell, embeddings_topic, head_group, ring
 from tests.dashboard.conftest import WIDTHS
+from tests.support.kafka import NewKafka
 from tests.support.load import WorkerProcess, send
 from tests.support.stages import request
 
@@ -96,7 +99,16 @@ def test_no_page_scrolls_sideways(
         assert sideways(page) == 0, path
     page.goto(url)
     expect(page.get_by_role("heading", name=f"Ring {ring_with_topics[0]}")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator(".notice")).to_contain_text("No worker has reported", timeout=PATIENCE_MS)
+
+
+def test_topics_without_workers_are_told(
+    page: Page, serve_dashboard: Callable[[KafkaSettings], str], new_kafka: NewKafka
+) -> None:
+    with new_kafka() as kafka:  # the one that all share has reports of other tests' workers
+        with TopicAdmin(kafka.settings()) as admin:
+            admin.ensure([*shared_topics(), *ring_topics(ring("en"), [cell("c0")])])
+        page.goto(serve_dashboard(kafka.settings()))
+        expect(page.locator(".notice")).to_contain_text("No worker has reported", timeout=PATIENCE_MS)
 
 
 def test_without_a_broker_every_page_says_so(page: Page, serve_dashboard: Callable[[KafkaSettings], str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from typing import Any
 
 import confluent_kafka
@@ -180,9 +181,14 @@ def _record(message: Any) -> Record:
     )
 
 
+# For a name that is no UTF-8 confluent-kafka returns a result and leaves an exception set. Python notices that at once
+# where C calls the method; where hot code does, specialised by the interpreter, only at some later call.
+_read_headers = methodcaller("headers")
+
+
 def _headers(message: Any) -> Headers:
     try:
-        return tuple(message.headers() or ())
+        return tuple(_read_headers(message) or ())
     except (SystemError, UnicodeDecodeError):
         # A name that is no UTF-8: confluent-kafka gives none of the headers then. The record lacks what it must have,
         # so it goes to the dead letters and stops nobody.

@@ -32,19 +32,25 @@ def ended_by_sigterm() -> Iterator[None]:
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = signal.signal(signal.SIGTERM, _raise)
+    received = threading.Event()
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        received.set()
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reading,), name="sigterm-watch", daemon=True).start()
     try:
         yield
+    except Exception as error:
+        if received.is_set():  # C code within which Terminated was raised makes another exception of it
+            raise Terminated from error
+        raise
     finally:
         signal.set_wakeup_fd(fd_before)
         signal.signal(signal.SIGTERM, before)
         os.close(writing)
-
-
-def _raise(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _watch(reading: int) -> None:
