@@ -12,6 +12,7 @@ from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.stage.observer import StageObserver
+from manyheads.infra.telemetry import Metrics
 from manyheads.infra.telemetry.aggregate import LaneKey, TenantOrder
 from manyheads.infra.telemetry.report_publisher import ReportPublisher, worker_identity
 from manyheads.infra.telemetry.reports import ReportReader
@@ -86,15 +87,23 @@ def test_without_its_topic_a_publisher_warns_once_and_a_reader_says_so(
 ) -> None:
     with EmbeddedKafka() as kafka:
         settings = kafka.settings()
-        publisher = ReportPublisher(settings, worker_identity("i", "head", "en", "c0"), StageObserver())
+        metrics = Metrics()
+        publisher = ReportPublisher(settings, worker_identity("i", "head", "en", "c0"), StageObserver(), metrics)
+
+        def reports(outcome: str) -> float:
+            return metrics.registry.get_sample_value("manyheads_reports_total", {"outcome": outcome}) or 0.0
+
         with publisher, ReportReader(settings) as reader:
             wait_until(lambda: reader.problem is not None)
             assert reader.problem == "Kafka has no topic nlu.telemetry; create it with: manyheads topics create"
             assert not reader.wait_until_read(1)
             wait_until(lambda: any("reports_not_taken" in message for message in caplog.messages))
+            assert reports("failed") >= 1
+            assert reports("ok") == 0
             with TopicAdmin(settings) as admin:
                 admin.ensure(shared_topics())
             wait_until(lambda: reader.problem is None and seen(reader, "i") is not None)
+            wait_until(lambda: reports("ok") >= 1)
             kafka.kill()
             wait_until(lambda: reader.problem is not None)
             kafka.restart()

@@ -113,6 +113,12 @@ HEAD_SWAPS = MetricSpec(
     "Heads loaded to take the place of another of their tenant.",
     ("ring", "cell"),
 )
+REPORTS = MetricSpec(
+    "manyheads_reports_total",
+    MetricKind.COUNTER,
+    "Reports of this worker that the broker has (ok), or that were given up (failed).",
+    ("outcome",),
+)
 BUILD_INFO = MetricSpec("manyheads_build_info", MetricKind.GAUGE, "1, with the version of manyheads.", ("version",))
 ENCODER_INFO = MetricSpec(
     "manyheads_encoder_info",
@@ -138,6 +144,7 @@ ALL_METRICS = (
     HEAD_LOADS,
     HEAD_LOAD_SECONDS,
     HEAD_SWAPS,
+    REPORTS,
     BUILD_INFO,
     ENCODER_INFO,
 )

@@ -15,9 +15,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from manyheads.infra.settings.kafka import KafkaSettings
 from manyheads.infra.telemetry.logs import event
+from manyheads.infra.telemetry.metrics import NO_METRICS, Metrics
 from manyheads.topics.errors import WireError
+from manyheads.topics.metrics import REPORTS
 from manyheads.topics.names import TELEMETRY_TOPIC
 from manyheads.topics.telemetry import (
+    OK,
     REPORT_INTERVAL_S,
     HeadsReport,
     LaneReport,
@@ -79,12 +82,14 @@ class ReportPublisher:
         settings: KafkaSettings,
         worker: WorkerIdentity,
         source: ReportSource,
+        metrics: Metrics = NO_METRICS,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Reports of ``source`` as ``worker``'s; ``clock`` has milliseconds since the epoch."""
+        """Reports of ``source`` as ``worker``'s, counted in ``metrics``; ``clock`` has milliseconds since the epoch."""
         self._settings = settings
         self._worker = worker
         self._source = source
+        self._metrics = metrics
         self._clock = clock
         self._last_ms = worker.started_ms
         self._refused = False
@@ -152,10 +157,12 @@ class ReportPublisher:
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             self._refused = False
+            self._metrics.inc(REPORTS, {"outcome": OK})
         elif not self._closing.is_set():
             self._has_failed(error.str())
 
     def _has_failed(self, reason: str) -> None:
+        self._metrics.inc(REPORTS, {"outcome": "failed"})
         if not self._refused:
             self._refused = True
             event(

@@ -63,7 +63,7 @@ def open_parts(
             server = parts.enter_context(serve_metrics(observer.metrics, settings.metrics_port, host, observer.health))
             event(_log, "metrics_served", host=host, port=server.port)
         who = worker_identity(options.instance, role.stage, role.ring, role.cell)
-        parts.enter_context(ReportPublisher(kafka, who, observer))
+        parts.enter_context(ReportPublisher(kafka, who, observer, observer.metrics))
         models = ModelStore(store.store_url, store.store_cache_dir)
         registry = RegistryFollower(kafka, observer.metrics)
         registry.start(settings.registry_timeout_s)
