@@ -18,10 +18,10 @@ SOURCES := topics infra producers encoder_worker head_worker tests benchmarks
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(VENV)/.demo ## the whole pipeline on an embedded Kafka, with live training (ARGS="--kill" kills workers meanwhile)
-	@$(BIN)/manyheads demo $(ARGS)
+demo: $(VENV)/.demo ## the whole pipeline on an embedded Kafka, with live training (ARGS=--kill kills workers; KEEP=1 keeps it running)
+	@$(BIN)/manyheads demo $(if $(KEEP),--stay) $(ARGS)
 
-up: $(VENV)/.demo ## the same stack, kept running; talk to it with `.venv/bin/manyheads ask`
+up: $(VENV)/.demo ## the same stack, kept running, with the dashboard; talk to it with `.venv/bin/manyheads ask`
 	@$(BIN)/manyheads up $(ARGS)
 
 setup: $(VENV)/.dev ## everything that tests and benchmarks need, into .venv

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -119,6 +120,26 @@ def test_an_interrupted_demo_leaves_nothing_behind(
     demo.read_until(None)
     assert demo.process.wait(60) == exit_code, demo.output
     assert "Traceback" not in demo.output
+    demo.assert_nothing_is_left()
+
+
+def test_a_demo_that_stays_shows_its_dashboard_until_it_is_interrupted(
+    start_demo: Callable[..., Demo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        monkeypatch.setenv("MANYHEADS_DASHBOARD_PORT", str(taken))
+        demo = start_demo("--requests", "20", "--stay")
+        demo.read_until("In another terminal")
+    assert f": {taken} is taken" in demo.output
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+/", demo.output)
+    with urlopen(url + "lag") as page:
+        assert "manyheads" in page.read().decode()
+    demo.process.send_signal(signal.SIGINT)
+    demo.read_until(None)
+    assert demo.process.wait(60) == 130, demo.output
+    assert "Traceback" not in demo.output
+    assert max(map(len, demo.lines)) <= 80
     demo.assert_nothing_is_left()
 
 

@@ -1,20 +1,18 @@
 """``up``: a local pipeline that keeps running, with its state in a folder."""
 
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from manyheads.cli.interrupts import Interrupts
 from manyheads.cli.ring_setup import RingSetup
+from manyheads.cli.running import print_hints, start_dashboard, wait_for_interrupt
 from manyheads.cli.seed import CELL, RING, give_encoder, teach_new_tenants
 from manyheads.cli.steps import console, step
 from manyheads.infra.local import LocalStack, encoder_worker, head_worker
 
-_CHECK_EVERY_S = 1.0
 _DEFAULT_PORT = 9092
 
 
@@ -25,6 +23,7 @@ class UpOptions:
     port: int
     state: Path
     head_workers: int
+    dashboard: bool = True
 
 
 def run_up(options: UpOptions) -> None:
@@ -34,10 +33,9 @@ def run_up(options: UpOptions) -> None:
         try:
             with interrupts.unwinding():
                 stack = _start(options, out, resources)
-                _print_hints(options, stack, out)
-                while True:
-                    stack.workers.check()
-                    threading.Event().wait(_CHECK_EVERY_S)
+                url = start_dashboard(stack.settings, out, resources) if options.dashboard else None
+                print_hints(out, url, _commands(options, stack))
+                wait_for_interrupt(stack.workers)
         finally:
             with step(out, "Stopping everything") as current:
                 resources.close()
@@ -58,15 +56,10 @@ def _start(options: UpOptions, out: Console, resources: ExitStack) -> LocalStack
     return stack
 
 
-def _print_hints(options: UpOptions, stack: LocalStack, out: Console) -> None:
+def _commands(options: UpOptions, stack: LocalStack) -> tuple[str, ...]:
     servers = "" if options.port == _DEFAULT_PORT else f" -b {stack.kafka.bootstrap_servers}"
-    out.print()
-    out.print("  Running until Ctrl-C. In another terminal:")
-    out.print()
-    for command in (
+    return (
         f'manyheads ask{servers} acme-bank "move 40 euros to my savings"',
         f"manyheads tenants list{servers}",
         f"manyheads train{servers} my-shop my-shop.md",
-    ):
-        out.print(Text(f"    {command}", style="bold"))
-    out.print()
+    )

@@ -15,6 +15,7 @@ def demo(
     requests: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests to send.")] = 2_000,
     kill: Annotated[bool, typer.Option("--kill", help="Kill and restart workers while the requests run.")] = False,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the models and the logs in DIR.")] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep it all running afterwards, with the dashboard.")] = False,
     bootstrap_servers: Annotated[
         str | None,
         typer.Option(
@@ -24,8 +25,9 @@ def demo(
 ) -> None:
     """Run the whole pipeline once, on a real Kafka.
 
-    Builds an encoder, trains heads live, starts workers, sends requests, shows what came back, stops everything.
-    With --bootstrap-servers it starts nothing and sends its requests to a pipeline that runs there.
+    Builds an encoder, trains heads live, starts workers, sends requests, shows what came back, stops everything
+    (with --stay at Ctrl-C). With --bootstrap-servers it starts nothing and sends its requests to a pipeline that runs
+    there.
 
     \b
     Example:
@@ -33,15 +35,15 @@ def demo(
       manyheads demo -b localhost:9092
     """
     if bootstrap_servers is not None:
-        if kill or keep is not None:
-            raise typer.BadParameter("--kill and --keep are for a stack that the demo starts itself; leave out -b")
+        if kill or stay or keep is not None:
+            raise typer.BadParameter("--kill, --keep and --stay are for a stack of the demo's own; leave out -b")
         from manyheads.cli.demo.remote import run_remote_demo
 
         run_remote_demo(requests, bootstrap_servers)
         return
     from manyheads.cli.demo.run import DemoOptions, run_demo
 
-    run_demo(DemoOptions(requests=requests, kill=kill, keep=keep))
+    run_demo(DemoOptions(requests=requests, kill=kill, keep=keep, stay=stay))
 
 
 @commands.command()
@@ -67,10 +69,14 @@ def up(
         ".manyheads"
     ),
     head_workers: Annotated[int, typer.Option(min=1, max=16, help="Head workers to start.")] = 2,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard/--no-dashboard", help="Serve the dashboard (MANYHEADS_DASHBOARD_PORT, 8080)."),
+    ] = True,
 ) -> None:
     """Keep a local pipeline running until Ctrl-C.
 
-    Kafka, an encoder worker and head workers, with the demo's tenants. The second start is fast.
+    Kafka, an encoder worker and head workers, with the demo's tenants, and the dashboard. The second start is fast.
 
     \b
     Example:
@@ -79,4 +85,4 @@ def up(
     """
     from manyheads.cli.up import UpOptions, run_up
 
-    run_up(UpOptions(port=port, state=state, head_workers=head_workers))
+    run_up(UpOptions(port=port, state=state, head_workers=head_workers, dashboard=dashboard))

@@ -15,6 +15,7 @@ from manyheads.cli.demo.utterances import TenantExamples, load_tenants
 from manyheads.cli.encoder import summary
 from manyheads.cli.interrupts import Interrupts
 from manyheads.cli.ring_setup import RingSetup
+from manyheads.cli.running import print_hints, start_dashboard, wait_for_interrupt
 from manyheads.cli.seed import CELL, RING
 from manyheads.cli.steps import console, step
 from manyheads.cli.trainers import Taught, Trainers
@@ -37,6 +38,7 @@ class DemoOptions:
     requests: int
     kill: bool
     keep: Path | None
+    stay: bool = False
 
 
 def run_demo(options: DemoOptions) -> None:
@@ -69,6 +71,19 @@ def _demo(options: DemoOptions, out: Console, interrupts: Interrupts, resources:
     served = interrupts.run(serve(traffic, out, sabotage))
     assert ring.encoder is not None
     report(traffic, ring.encoder, served, f"everything on {os.cpu_count() or 1} cores", out)
+    if options.stay:
+        url = start_dashboard(stack.settings, out, resources)
+        print_hints(out, url, _commands(stack))
+        wait_for_interrupt(stack.workers)
+
+
+def _commands(stack: LocalStack) -> tuple[str, ...]:
+    servers = f"-b {stack.kafka.bootstrap_servers}"
+    return (
+        f'manyheads ask {servers} acme-bank "move 40 euros to my savings"',
+        f"manyheads demo {servers}",
+        f"manyheads lag {servers}",
+    )
 
 
 def _start_ring(options: DemoOptions, out: Console, resources: ExitStack) -> tuple[LocalStack, RingSetup]:

@@ -1,14 +1,17 @@
 """The web server: pages, style sheet and access, around one collector."""
 
-import contextlib
+import errno
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from nicegui import app as nicegui_app
 from nicegui import ui
+from pydantic import SecretStr
 
 from manyheads.infra.dashboard.access import AccessMiddleware, AccessPolicy
 from manyheads.infra.dashboard.collector import Collector
@@ -25,6 +28,7 @@ from manyheads.topics.errors import ErrorCode, InvalidRequest, InvalidSettings
 
 _STYLE = "/theme.css"
 _SHUTDOWN_S = 2
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
 def serve(settings: DashboardSettings, kafka: KafkaSettings, ready: Callable[[str], None]) -> None:
@@ -38,17 +42,43 @@ def serve(settings: DashboardSettings, kafka: KafkaSettings, ready: Callable[[st
     Raises:
         InvalidSettings: the port is taken, or the host is no address of this machine.
     """
-    with contextlib.closing(_listen(settings)) as listening, Collector(kafka) as collector:
-        web = AccessMiddleware(application(collector), AccessPolicy(settings.dashboard_token))
-        config = uvicorn.Config(
-            web,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_SHUTDOWN_S,
-        )
+    with closing(_listen(settings)) as listening, _server(kafka, settings.dashboard_token) as server:
         ready(_url(settings, listening.getsockname()[1]))
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
+
+
+@contextmanager
+def serving(settings: DashboardSettings, kafka: KafkaSettings) -> Iterator[str]:
+    """Serve while the body runs, in a thread; the URL. Where the port is taken, on another one. Once in a process.
+
+    Raises:
+        InvalidSettings: the host is no address of this machine.
+    """
+    with closing(_listen(settings, or_any=True)) as listening, _server(kafka, settings.dashboard_token) as server:
+        # Not a daemon: what it has open is closed before the interpreter goes.
+        thread = threading.Thread(target=server.run, args=([listening],), name="dashboard")
+        thread.start()
+        try:
+            yield _url(settings, listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def _server(kafka: KafkaSettings, token: SecretStr | None) -> Iterator[uvicorn.Server]:
+    """The server, with its collector running."""
+    with Collector(kafka) as collector:
+        web = AccessMiddleware(application(collector), AccessPolicy(token))
+        yield uvicorn.Server(
+            uvicorn.Config(
+                web,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_SHUTDOWN_S,
+            )
+        )
 
 
 def application(board: Board) -> FastAPI:
@@ -107,11 +137,17 @@ def _add_pages(board: Board) -> None:
             Live(board, pulse, LettersBody(board.read_text).show).start()
 
 
-def _listen(settings: DashboardSettings) -> socket.socket:
+def _listen(settings: DashboardSettings, *, or_any: bool = False) -> socket.socket:
+    """A socket that listens; ``or_any``: on a port that is free, if the one of the settings is not."""
     host, port = settings.dashboard_host.strip("[]"), settings.dashboard_port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        try:
+            return socket.create_server((host, port), family=family)
+        except OSError as error:
+            if not or_any or error.errno not in _TAKEN:
+                raise
+            return socket.create_server((host, 0), family=family)
     except OSError as error:
         raise InvalidSettings(
             ErrorCode.INVALID_SETTINGS,

@@ -28,7 +28,6 @@ class DashboardSettings(BaseSettings):
         min_length=16,
         description="what a browser must present, 16 characters at least; unset: none on loopback, else a random one",
     )
-    log_level: str = Field(default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
     @property
     def is_loopback(self) -> bool:
