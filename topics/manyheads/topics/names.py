@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NewType
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from manyheads.topics.errors import ErrorCode, InvalidRequest
 
@@ -73,12 +73,16 @@ def _validator(check: object) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _schema(pattern: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
+
+
 # The same names as fields of pydantic models.
-Ring = Annotated[RingName, _validator(ring)]
-Cell = Annotated[CellName, _validator(cell)]
-Tenant = Annotated[TenantName, _validator(tenant)]
-Version = Annotated[VersionName, _validator(version)]
-Space = Annotated[SpaceName, _validator(space)]
+Ring = Annotated[RingName, _validator(ring), _schema(_NAME)]
+Cell = Annotated[CellName, _validator(cell), _schema(_NAME)]
+Tenant = Annotated[TenantName, _validator(tenant), _schema(_NAME)]
+Version = Annotated[VersionName, _validator(version), _schema(_VERSION)]
+Space = Annotated[SpaceName, _validator(space), _schema(_VERSION)]
 
 
 class Lane(StrEnum):

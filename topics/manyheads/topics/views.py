@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from manyheads.topics.errors import ErrorCode, InvalidRequest
 
@@ -65,5 +65,10 @@ def _parse(value: object) -> View:
         raise ValueError(error.message) from error
 
 
-ViewField = Annotated[View, BeforeValidator(_parse), PlainSerializer(str, return_type=str)]
+ViewField = Annotated[
+    View,
+    BeforeValidator(_parse),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{_VIEW.pattern}$"}),
+]
 """A view as a field of a pydantic model: its text on the wire."""
