@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
+import pytest
 from confluent_kafka.admin import AdminClient
 
 from manyheads.producers import Client
@@ -35,6 +37,17 @@ def test_prometheus_sees_every_worker(stack: ComposeStack) -> None:
     assert up.count("encoder_worker") == 1
     assert up.count("head_worker") == 2
     assert up.count("lag") == 1
+
+
+def test_the_dashboard_shows_the_ring_to_who_has_its_token(stack: ComposeStack) -> None:
+    with pytest.raises(HTTPError, match="401") as refused:
+        urlopen(stack.dashboard)
+    refused.value.close()
+    found = re.search(rf"{stack.dashboard}/\?token=(\S+)", stack.compose("logs", "dashboard").stdout)
+    assert found
+    asked = Request(f"{stack.dashboard}/lag", headers={"Authorization": f"Bearer {found[1]}"})
+    with urlopen(asked) as response:
+        assert "nlu.en.c0.head" in response.read().decode()
 
 
 def test_every_container_is_locked_down(stack: ComposeStack) -> None:

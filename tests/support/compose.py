@@ -18,6 +18,7 @@ from manyheads.infra.broker.ports import free_ports
 from manyheads.infra.settings import KafkaSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
+_PORTS = ("KAFKA", "KAFKA_2", "KAFKA_3", "PROMETHEUS", "DASHBOARD", "GRAFANA")
 _PATIENCE_S = 240.0
 _LOOK_EVERY_S = 0.5
 
@@ -39,21 +40,24 @@ class ComposeStack:
 
     profiles: tuple[str, ...] = ()
     project: str = field(default_factory=lambda: f"manyheads-test-{uuid4().hex[:8]}")
-    ports: Sequence[int] = field(default_factory=lambda: free_ports(4))
+    ports: Mapping[str, int] = field(default_factory=lambda: dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)))
 
     @property
     def settings(self) -> KafkaSettings:
         """How this machine reaches the stack's Kafka."""
-        return load_settings(KafkaSettings, bootstrap_servers=f"localhost:{self.ports[0]}")
+        return load_settings(KafkaSettings, bootstrap_servers=f"localhost:{self.ports['KAFKA']}")
 
     @property
     def prometheus(self) -> str:
-        return f"http://localhost:{self.ports[3]}"
+        return f"http://localhost:{self.ports['PROMETHEUS']}"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://localhost:{self.ports['DASHBOARD']}"
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``docker compose`` with the arguments; its output is in the error if it fails."""
-        names = ("KAFKA", "KAFKA_2", "KAFKA_3", "PROMETHEUS")
-        ports = {f"MANYHEADS_{name}_PORT": str(port) for name, port in zip(names, self.ports, strict=True)}
+        ports = {f"MANYHEADS_{name}_PORT": str(port) for name, port in self.ports.items()}
         env = os.environ | ports | {"COMPOSE_PROJECT_NAME": self.project, "COMPOSE_ANSI": "never"}
         profiles = [part for profile in self.profiles for part in ("--profile", profile)]
         done = subprocess.run(
