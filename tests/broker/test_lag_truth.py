@@ -1,77 +1,17 @@
 """Every figure of a measurement, against what was produced and consumed by hand."""
 
 import math
-import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from manyheads.infra.admin import TopicAdmin
-from manyheads.infra.lag import Clock, GroupLag, LagMonitor, LagSnapshot, LagState, PartitionLag, Rules, Stage
+from manyheads.infra.lag import LagMonitor, LagState, PartitionLag, Rules, Stage
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.names import CellName, Lane, RingName, dead_letter_topic, encoder_group, requests_topic
-
-WRITTEN_MS = 1_700_000_000_000
-
-
-@dataclass
-class Hands:
-    """A clock that the test turns."""
-
-    now_s: float = 100.0
-
-    def clock(self) -> Clock:
-        return Clock(lambda: self.now_s, lambda: WRITTEN_MS / 1_000 + self.now_s)
-
-
-@contextmanager
-def producing(settings: KafkaSettings, transactional_id: str | None = None) -> Iterator[Producer]:
-    config = settings.confluent() | ({} if transactional_id is None else {"transactional.id": transactional_id})
-    producer = Producer(config)
-    if transactional_id is not None:
-        producer.init_transactions(30)
-    yield producer
-    producer.flush(30)
-
-
-def write(producer: Producer, topic: str, count: int, partition: int = 0, first_s: float = 0.0) -> None:
-    """Records a second apart, the first ``first_s`` after WRITTEN_MS."""
-    for number in range(count):
-        at_ms = int(WRITTEN_MS + (first_s + number) * 1_000)
-        producer.produce(topic, b"record", partition=partition, timestamp=at_ms)
-    producer.flush(30)
-
-
-def commit(settings: KafkaSettings, group: str, topic: str, offsets: dict[int, int]) -> None:
-    """As a consumer without a group protocol does."""
-    consumer = Consumer(settings.confluent() | {"group.id": group})
-    consumer.commit(
-        offsets=[TopicPartition(topic, partition, offset) for partition, offset in offsets.items()], asynchronous=False
-    )
-    consumer.close()
-
-
-def group_of(snapshot: LagSnapshot, name: str) -> GroupLag:
-    assert snapshot.broker is None
-    (found,) = [group for group in snapshot.groups if group.group == name]
-    return found
-
-
-def settled(monitor: LagMonitor, name: str) -> GroupLag:
-    """Once the leaders of new partitions know that they are."""
-    until = time.monotonic() + 30
-    while (found := group_of(monitor.poll(), name)).state is LagState.ERR:
-        assert time.monotonic() < until, found.sentence
-    return found
-
-
-def only(pattern: str) -> "re.Pattern[str]":
-    return re.compile(re.escape(pattern) + ".*")
+from tests.support.lag import WRITTEN_MS, Hands, commit, group_of, only, producing, settled, write
 
 
 @pytest.fixture

@@ -103,6 +103,12 @@ class ContainerKafka:
         container.wait()
         self._running.discard(node)
 
+    def freeze(self, node: int = 0) -> None:
+        self._brokers[node].container.get_wrapped_container().pause()
+
+    def thaw(self, node: int = 0) -> None:
+        self._brokers[node].container.get_wrapped_container().unpause()
+
     def restart(self, node: int = 0) -> None:
         container = self._brokers[node].container.get_wrapped_container()
         container.stop(timeout=_STOP_S)  # nothing happens if it does not run

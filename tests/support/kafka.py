@@ -37,6 +37,12 @@ class Kafka(Protocol):
     def kill(self, node: int = 0) -> None:
         """End one broker by SIGKILL, as a crash would; :meth:`restart` brings it back."""
 
+    def freeze(self, node: int = 0) -> None:
+        """Halt one broker, as a machine that hangs: it keeps its connections and answers nothing."""
+
+    def thaw(self, node: int = 0) -> None:
+        """Let a broker go on that :meth:`freeze` has halted."""
+
     def restart(self, node: int = 0) -> None:
         """Stop one broker, if it runs, start it again with the same data, and return when it serves."""
 

@@ -14,16 +14,20 @@ from manyheads.topics.errors import BrokerError, ErrorCode
 class AdminClient(KafkaAdminClient):  # type: ignore[misc]
     """Kept from logging passwords and from leaving a thread behind when it cannot connect."""
 
-    def __init__(self, settings: KafkaSettings, timeout_s: float) -> None:
-        """Connect within ``timeout_s``; every request may take as long. Raises kafka.errors.KafkaError."""
+    def __init__(self, settings: KafkaSettings, timeout_s: float, connect_s: float | None = None) -> None:
+        """Connect within ``connect_s``, or ``timeout_s`` if None; every request may take ``timeout_s``.
+
+        Raises:
+            kafka.errors.KafkaError: it cannot connect.
+        """
         config = settings.kafka_python()
         if "sasl_plain_password" in config:
             # At DEBUG these two write every request to the log, and so the one that holds the password.
             for logger in ("kafka.net.connection", "kafka.protocol.parser"):
                 logging.getLogger(logger).setLevel(logging.INFO)
-        timeout_ms = int(timeout_s * 1_000)
+        connect_ms = int((timeout_s if connect_s is None else connect_s) * 1_000)
         try:
-            super().__init__(**config, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=timeout_ms)
+            super().__init__(**config, bootstrap_timeout_ms=connect_ms, request_timeout_ms=int(timeout_s * 1_000))
         except BaseException:
             self._closed = False  # set only by a successful start, and close() does nothing without it
             self.close()

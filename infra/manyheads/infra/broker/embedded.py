@@ -172,6 +172,24 @@ class EmbeddedKafka:
             guard.wait(_name(node), _KILLED_S)
             self._running.discard(node)
 
+    def freeze(self, node: int = 0) -> None:
+        """Halt one broker by SIGSTOP, as a machine that hangs: it keeps its connections and answers nothing.
+
+        :meth:`thaw` lets it go on.
+
+        Args:
+            node: which broker, counted from 0.
+        """
+        self._signal(node, signal.SIGSTOP)
+
+    def thaw(self, node: int = 0) -> None:
+        """Let a broker go on that :meth:`freeze` has halted.
+
+        Args:
+            node: which broker, counted from 0.
+        """
+        self._signal(node, signal.SIGCONT)
+
     def restart(self, node: int = 0) -> None:
         """Stop one broker, if it runs, and start it again with the same data, ports and cluster id.
 
@@ -197,6 +215,12 @@ class EmbeddedKafka:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _signal(self, node: int, number: signal.Signals) -> None:
+        with self._lock:
+            guard = self._started()
+            self._check_node(node)
+            guard.signal(_name(node), number)
 
     def _started(self) -> Guard:
         if self._guard is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from manyheads.infra.kafka.records import TopicPartition
 from manyheads.infra.lag import words
-from manyheads.infra.lag.bounds import Bounds
+from manyheads.infra.lag.bounds import Bounds, Unreadable
 from manyheads.infra.lag.groups import GroupReading
 from manyheads.infra.lag.history import History, longest
 from manyheads.infra.lag.judge import NOTHING_COMMITTED, Rules, Sample, judge
@@ -83,8 +83,9 @@ class Assessor:
         bound = measured.bounds[at]
         committed = group.committed.get(at)
         member = group.owners.get(at)
-        if isinstance(bound, str):
-            return PartitionLag(*at, committed, None, None, None, None, None, None, None, LagState.ERR, bound, member)
+        if isinstance(bound, Unreadable):
+            unknown = (None,) * 7
+            return PartitionLag(*at, committed, *unknown, LagState.ERR, bound.why, member)
         backlog = measured.backlogs[at, position(group, at, bound)]
         lag = backlog.size(bound.end)
         history = history or History(self._rules)

@@ -1,5 +1,6 @@
 """Where the logs begin and end: all partitions of a leader in one request."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from manyheads.infra.kafka.records import TopicPartition
 from manyheads.infra.lag.connection import Connection
 
 NO_LEADER = -1
+_PAUSES_S = (0.05, 0.1, 0.2)
+"""before asking anew: a new leader needs a moment to know that it is, and the others to know of it"""
 Leaders = Mapping[TopicPartition, int]
 """the broker that leads each partition that exists; NO_LEADER where none does"""
 
@@ -22,6 +25,19 @@ class Bounds:
 
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A log whose bounds are not known."""
+
+    why: str
+    """for people"""
+    passing: bool = False
+    """whether it may be readable in a moment, as when it has a new leader"""
+
+
+_LEFT_OUT = Unreadable("its leader left it out of its answer")
 
 
 def leaders_of(metadata: Any) -> dict[TopicPartition, int]:
@@ -35,34 +51,53 @@ def leaders_of(metadata: Any) -> dict[TopicPartition, int]:
 
 def read_bounds(
     connection: Connection, leaders: Leaders, wanted: Iterable[TopicPartition]
-) -> dict[TopicPartition, Bounds | str]:
-    """The bounds of each wanted partition, or why there are none. One round trip."""
-    found: dict[TopicPartition, Bounds | str] = {}
+) -> tuple[Leaders, dict[TopicPartition, Bounds | Unreadable]]:
+    """The bounds of each wanted partition, or why there are none; and who leads the partitions now.
+
+    One round trip, and some more where a leader has just changed.
+    """
+    found = _read(connection, leaders, wanted)
+    led_by = dict(leaders)
+    for pause_s in _PAUSES_S:
+        passing = [at for at, bound in found.items() if isinstance(bound, Unreadable) and bound.passing]
+        if not passing:
+            break
+        time.sleep(pause_s)
+        now = leaders_of(connection.metadata())
+        found |= _read(connection, now, passing)
+        led_by |= now
+    return led_by, found
+
+
+def _read(
+    connection: Connection, leaders: Leaders, wanted: Iterable[TopicPartition]
+) -> dict[TopicPartition, Bounds | Unreadable]:
+    found: dict[TopicPartition, Bounds | Unreadable] = {}
     by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
     for at in wanted:
         leader = leaders.get(at)
         if leader is None:
-            found[at] = "the topic has no such partition any more: it was deleted, or made anew with fewer"
+            found[at] = Unreadable("the topic has no such partition any more: it was deleted, or made anew with fewer")
         elif leader == NO_LEADER:
-            found[at] = "the partition has no leader: a broker that holds it must come back"
+            found[at] = Unreadable("the partition has no leader: a broker that holds it must come back")
         else:
             by_leader[leader].append(at)
     specs = (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
     answers = connection.ask(
         {(leader, spec): (leader, _request(spec, at)) for leader, at in by_leader.items() for spec in specs}
     )
-    offsets: dict[OffsetSpec, dict[TopicPartition, int | str]] = {spec: {} for spec in specs}
+    offsets: dict[OffsetSpec, dict[TopicPartition, int | Unreadable]] = {spec: {} for spec in specs}
     for (leader, spec), answer in answers.items():
         if isinstance(answer, KafkaError):
-            why = f"its leader, broker {leader}, does not answer ({type(answer).__name__})"
+            why = Unreadable(f"its leader, broker {leader}, does not answer ({type(answer).__name__})")
             offsets[spec] |= dict.fromkeys(by_leader[leader], why)
         else:
             offsets[spec] |= _offsets(answer)
     for at in (at for led in by_leader.values() for at in led):
-        start, end = (offsets[spec].get(at, "its leader left it out of its answer") for spec in specs)
-        if isinstance(start, str):
+        start, end = (offsets[spec].get(at, _LEFT_OUT) for spec in specs)
+        if isinstance(start, Unreadable):
             found[at] = start
-        elif isinstance(end, str):
+        elif isinstance(end, Unreadable):
             found[at] = end
         else:
             found[at] = Bounds(start, max(start, end))
@@ -101,11 +136,15 @@ def _request(spec: OffsetSpec, wanted: Iterable[TopicPartition]) -> ListOffsetsR
     )
 
 
-def _offsets(answer: Any) -> dict[TopicPartition, int | str]:
+def _offsets(answer: Any) -> dict[TopicPartition, int | Unreadable]:
     return {
         TopicPartition(topic.name, partition.partition_index): (
-            f"its leader says {for_code(partition.error_code).__name__}" if partition.error_code else partition.offset
+            _refused(for_code(partition.error_code)) if partition.error_code else partition.offset
         )
         for topic in answer.topics
         for partition in topic.partitions
     }
+
+
+def _refused(error: type[KafkaError]) -> Unreadable:
+    return Unreadable(f"its leader says {error.__name__}", passing=error.retriable)

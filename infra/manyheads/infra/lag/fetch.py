@@ -13,9 +13,10 @@ from manyheads.infra.kafka.records import TopicPartition
 from manyheads.infra.lag.backlog import Aborted, Backlog
 from manyheads.infra.lag.bounds import Leaders
 from manyheads.infra.lag.connection import Connection
+from manyheads.infra.lag.turns import Turns
 
 _LARGE_BATCHES = 256
-"""of how many backlogs that begin with a larger batch than the above one round reads that batch"""
+"""of how many backlogs that begin with a larger batch than goes into an answer for many one round reads that batch"""
 _NAMES_TOPICS = 12
 """the last version of a fetch request that names topics instead of giving their ids"""
 
@@ -34,30 +35,52 @@ _ONE_BATCH = _Limits(1, 1)
 
 Place = tuple[TopicPartition, int]
 """a partition, and the offset that a group has committed in it"""
+Nth = tuple[TopicPartition, int]
+"""a partition, and which of the groups that stand in it, by the order of their offsets"""
 
 
-def look(
-    connection: Connection, leaders: Leaders, backlogs: Mapping[Place, Backlog], ends: Mapping[TopicPartition, int]
-) -> dict[Place, Backlog]:
-    """Every backlog, looked at a little further. Those that could not be read stay as they are."""
-    looked = dict(backlogs)
-    empty = _read(connection, _together(leaders, looked), looked, ends, _TOGETHER)
-    # Kafka leaves a batch out that is over the limit of its partition, unless it is the first of the answer.
-    alone = [(leaders[place[0]], [place]) for place in empty[:_LARGE_BATCHES]]
-    for place in _read(connection, alone, looked, ends, _ONE_BATCH):
-        looked[place] = looked[place].seen_all(ends[place[0]])
-    return looked
+class Looker:
+    """Looks at backlogs, round by round."""
+
+    def __init__(self, large_batches: int = _LARGE_BATCHES) -> None:
+        """Of the backlogs that begin with a large batch, ``large_batches`` are read in one round."""
+        self._turns: Turns[Nth] = Turns(large_batches)
+
+    def look(
+        self,
+        connection: Connection,
+        leaders: Leaders,
+        backlogs: Mapping[Place, Backlog],
+        ends: Mapping[TopicPartition, int],
+    ) -> dict[Place, Backlog]:
+        """Every backlog, looked at a little further. Those that could not be read stay as they are."""
+        looked = dict(backlogs)
+        empty = _read(connection, _together(leaders, looked), looked, ends, _TOGETHER)
+        # Kafka leaves a batch out that is over the limit of its partition, unless it is the first of the answer.
+        large = _nth(empty)
+        alone = [(leaders[place[0]], [place]) for place in (large[nth] for nth in self._turns.take(large))]
+        for place in _read(connection, alone, looked, ends, _ONE_BATCH):
+            looked[place] = looked[place].seen_all(ends[place[0]])
+        return looked
 
 
 def _together(leaders: Leaders, places: Iterable[Place]) -> list[tuple[int, list[Place]]]:
     """Places by broker, so that no request has a partition twice: groups stand at different offsets of the same one."""
     requests: dict[tuple[int, int], list[Place]] = defaultdict(list)
-    times: dict[TopicPartition, int] = defaultdict(int)
-    for place in places:
-        at = place[0]
-        requests[leaders[at], times[at]].append(place)
-        times[at] += 1
+    for (at, nth), place in _nth(places).items():
+        requests[leaders[at], nth].append(place)
     return [(leader, asked) for (leader, _), asked in requests.items()]
+
+
+def _nth(places: Iterable[Place]) -> dict[Nth, Place]:
+    """Places by what stays the same while their groups move on."""
+    times: dict[TopicPartition, int] = defaultdict(int)
+    found: dict[Nth, Place] = {}
+    for place in sorted(places):
+        at = place[0]
+        found[at, times[at]] = place
+        times[at] += 1
+    return found
 
 
 def _read(

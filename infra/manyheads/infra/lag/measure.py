@@ -8,9 +8,9 @@ from typing import Any
 
 from manyheads.infra.kafka.records import TopicPartition
 from manyheads.infra.lag.backlog import Backlog
-from manyheads.infra.lag.bounds import NO_LEADER, Bounds, leaders_of, newest_records, read_bounds
+from manyheads.infra.lag.bounds import NO_LEADER, Bounds, Leaders, Unreadable, leaders_of, newest_records, read_bounds
 from manyheads.infra.lag.connection import Connection
-from manyheads.infra.lag.fetch import Place, look
+from manyheads.infra.lag.fetch import Looker, Place
 from manyheads.infra.lag.groups import GroupReading, read_groups
 from manyheads.infra.lag.stages import GroupStage, expected_groups
 from manyheads.topics.names import DEAD_LETTER_SUFFIX
@@ -30,7 +30,7 @@ class Round:
     """by group, which of our stages it is"""
     partitions: Mapping[str, tuple[TopicPartition, ...]]
     """by group, what it consumes"""
-    bounds: Mapping[TopicPartition, Bounds | str]
+    bounds: Mapping[TopicPartition, Bounds | Unreadable]
     backlogs: Mapping[Place, Backlog]
     dead_letters: Mapping[str, Sequence[TopicPartition]]
     """the partitions of each dead-letter topic"""
@@ -43,6 +43,7 @@ class Measurer:
 
     def __init__(self, wanted: re.Pattern[str] | None) -> None:
         self._wanted = wanted
+        self._looker = Looker()
         self._backlogs: dict[Place, Backlog] = {}
         self._seen: set[str] = set()
         """the groups of the last round in which all could be seen"""
@@ -52,7 +53,7 @@ class Measurer:
     def measure(self, connection: Connection) -> Round:
         """Ask everything. Raises kafka.errors.KafkaError if no broker answers."""
         metadata = connection.metadata()
-        leaders = leaders_of(metadata)
+        leaders: Leaders = leaders_of(metadata)
         topics: dict[str, list[TopicPartition]] = defaultdict(list)
         for at in leaders:
             topics[at.topic].append(at)
@@ -61,7 +62,7 @@ class Measurer:
         consumed = {group.name: _consumed(group, stages.get(group.name), topics) for group in groups}
         dead_letters = {name: at for name, at in topics.items() if name.endswith(DEAD_LETTER_SUFFIX)}
         of_dead_letters = [at for partitions in dead_letters.values() for at in partitions]
-        bounds = read_bounds(
+        leaders, bounds = read_bounds(
             connection, leaders, {*of_dead_letters, *(at for each in consumed.values() for at in each)}
         )
         places = [(at, position(group, at, bounds[at])) for group in groups for at in consumed[group.name]]
@@ -74,7 +75,7 @@ class Measurer:
         self,
         connection: Connection,
         metadata: Any,
-        leaders: Mapping[TopicPartition, int],
+        leaders: Leaders,
         stages: Iterable[str],
     ) -> tuple[GroupReading, ...]:
         """Those that the brokers know, that stages of ours will have, and that cannot be seen now."""
@@ -94,22 +95,22 @@ class Measurer:
     def _look(
         self,
         connection: Connection,
-        leaders: Mapping[TopicPartition, int],
+        leaders: Leaders,
         places: Iterable[Place],
-        bounds: Mapping[TopicPartition, Bounds | str],
+        bounds: Mapping[TopicPartition, Bounds | Unreadable],
     ) -> None:
         ends = {at: bound.end for at, bound in bounds.items() if isinstance(bound, Bounds)}
         # What nobody stands at any more is forgotten.
         known = {place: self._backlogs.get(place) or Backlog.at(place[1]) for place in places if place[0] in ends}
         more = {place: backlog for place, backlog in known.items() if backlog.wants_more(ends[place[0]])}
-        self._backlogs = known | (look(connection, leaders, more, ends) if more else {})
+        self._backlogs = known | (self._looker.look(connection, leaders, more, ends) if more else {})
 
     def _newest_of(
         self,
         connection: Connection,
-        leaders: Mapping[TopicPartition, int],
+        leaders: Leaders,
         partitions: Iterable[TopicPartition],
-        bounds: Mapping[TopicPartition, Bounds | str],
+        bounds: Mapping[TopicPartition, Bounds | Unreadable],
     ) -> dict[TopicPartition, int | None]:
         measured = {at: bound for at in partitions if isinstance(bound := bounds[at], Bounds)}
         changed = [
@@ -133,16 +134,16 @@ def _consumed(
     return tuple(sorted({*group.committed, *group.owners, *whole}))
 
 
-def position(group: GroupReading, at: TopicPartition, bound: Bounds | str) -> int:
+def position(group: GroupReading, at: TopicPartition, bound: Bounds | Unreadable) -> int:
     """Where a group goes on: the committed offset, or the log's first one if that is gone or it has none."""
     start = start_of(bound)
     return max(group.committed.get(at, start), start)
 
 
-def start_of(bound: Bounds | str) -> int:
+def start_of(bound: Bounds | Unreadable) -> int:
     """The log's first offset; 0 if it could not be read."""
     return bound.start if isinstance(bound, Bounds) else 0
 
 
-def _is_any_leaderless(topic: str, leaders: Mapping[TopicPartition, int]) -> bool:
+def _is_any_leaderless(topic: str, leaders: Leaders) -> bool:
     return any(leader == NO_LEADER for at, leader in leaders.items() if at.topic == topic)

@@ -62,7 +62,7 @@ class LagMonitor:
             settings: how to reach Kafka.
             groups: matches the whole names of the groups to measure; all if None.
             rules: how long to look before judging.
-            timeout_s: how long a poll waits for a broker that does not answer.
+            timeout_s: how long a poll may take, whatever the brokers do.
             clock: where the time comes from.
         """
         self._settings = settings
@@ -92,9 +92,11 @@ class LagMonitor:
         """
         if not self._open:
             raise ClientClosed(ErrorCode.CLIENT_CLOSED, "the lag monitor is not open: use it with 'with'")
+        until = time.monotonic() + self._timeout_s
         try:
             if self._connection is None:
-                self._connection = Connection(self._settings, self._timeout_s)
+                self._connection = Connection.within(self._settings, self._timeout_s)
+            self._connection.begin(until)
             measured = self._measurer.measure(self._connection)
         except (KafkaError, OSError) as error:
             self._disconnect()
