@@ -9,7 +9,7 @@ import numpy as np
 from manyheads.topics import names
 from manyheads.topics.arrays import to_tensor
 from manyheads.topics.errors import Detail, ErrorCode, WireError
-from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, ReplyAddress, reply_headers
+from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, ReplyAddress, Target, reply_headers
 from manyheads.topics.messages import (
     Embedding,
     EntitySpan,
@@ -19,6 +19,7 @@ from manyheads.topics.messages import (
     Prediction,
     Reply,
     Request,
+    SharedRequest,
     StageTiming,
     Timings,
     Truncation,
@@ -156,6 +157,11 @@ ENVELOPE = Envelope(
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 )
 EMBEDDING_ENVELOPE = replace(ENVELOPE, requested_ms=1_794_999_990_123)
+TRACED_ENVELOPE = replace(ENVELOPE, tracestate="congo=t61rcWkgMzE,rojo=00f067aa0ba902b7")
+SHARED_ENVELOPE = replace(
+    ENVELOPE,
+    further=(Target(names.tenant("plain-shop"), b"\x00:\xff"), Target(names.tenant("a"), bytes(range(16, 32)))),
+)
 BARE_ENVELOPE = Envelope(ACME, ReplyAddress(b"\xff", "java.replies"))
 REASON = DeadLetterReason("nlu.en.requests", 5, 2**33, "text_empty", "the text is empty: größer als nichts")
 
@@ -218,6 +224,7 @@ STARTING_REPORT = WorkerReport(
 
 CASES: tuple[Case, ...] = (
     _message("request", "an ordinary text", Request(text=TEXT)),
+    _message("request-shared", "a text for several tenants: version 2 of the same map", SharedRequest(text=TEXT)),
     _message("request-unicode", "characters of 2, 3 and 4 bytes, and white space", Request(text="né 語 😀\tx\n")),
     *(
         _message(
@@ -250,6 +257,20 @@ CASES: tuple[Case, ...] = (
         "what the encoder stage adds: when the request was made",
         EMBEDDING_ENVELOPE,
         EMBEDDING_ENVELOPE.to_headers(),
+        Envelope.from_headers,
+    ),
+    _headers(
+        "envelope-tracestate",
+        "a trace with what its tracing system adds to it",
+        TRACED_ENVELOPE,
+        TRACED_ENVELOPE.to_headers(),
+        Envelope.from_headers,
+    ),
+    _headers(
+        "envelope-shared",
+        "a request for three tenants; one id holds a colon",
+        SHARED_ENVELOPE,
+        SHARED_ENVELOPE.to_headers(),
         Envelope.from_headers,
     ),
     _headers(

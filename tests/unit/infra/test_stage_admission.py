@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from manyheads.infra.kafka.records import Record
-from manyheads.infra.stage.admission import admit, reachable_sender, read_envelope
+from manyheads.infra.stage.admission import admit, reachable_senders, read_envelope
 from manyheads.infra.stage.work import Job
 from manyheads.topics.errors import DeadlineExceeded, ErrorCode, WireError
 from manyheads.topics.headers import REPLY_TOPIC, TENANT, Envelope, Headers, ReplyAddress
@@ -50,7 +50,7 @@ def test_a_missing_header_is_named_and_its_sender_still_known() -> None:
     with pytest.raises(WireError) as error:
         _admit(record, 0)
     assert (error.value.code, error.value.details["header"]) == (ErrorCode.MISSING_HEADER, TENANT)
-    assert reachable_sender(record) == ENVELOPE.reply
+    assert reachable_senders(record) == (ENVELOPE.reply,)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_nobody_makes_a_worker_write_to_the_pipelines_own_topics(topic: str) -> 
     with pytest.raises(WireError) as error:
         _admit(record, 0)
     assert (error.value.code, error.value.details["header"]) == (ErrorCode.INVALID_HEADER, REPLY_TOPIC)
-    assert reachable_sender(record) is None
+    assert reachable_senders(record) == ()
 
 
 def test_headers_that_name_nobody_reach_nobody() -> None:
-    assert reachable_sender(_record(())) is None
+    assert reachable_senders(_record(())) == ()
 
 
 def test_when_a_request_was_made_is_what_its_own_record_says() -> None:

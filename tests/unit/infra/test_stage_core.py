@@ -21,7 +21,7 @@ from manyheads.topics.errors import (
     ManyheadsError,
     WireError,
 )
-from manyheads.topics.headers import DeadLetterReason, Envelope, ReplyAddress, correlation_id_of
+from manyheads.topics.headers import DeadLetterReason, Envelope, ReplyAddress, correlation_id_of, trace_of
 from manyheads.topics.messages import Reply
 from manyheads.topics.names import tenant
 
@@ -29,7 +29,11 @@ TOPIC = "nlu.en.requests"
 AT = TopicPartition(TOPIC, 0)
 NOW_MS = 1_000_000
 ENVELOPE = Envelope(
-    tenant("acme-bank"), ReplyAddress(b"call-1", "nlu.replies", 2), NOW_MS + 500, f"00-{'a' * 32}-{'b' * 16}-01"
+    tenant("acme-bank"),
+    ReplyAddress(b"call-1", "nlu.replies", 2),
+    NOW_MS + 500,
+    traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+    tracestate="vendor=1",
 )
 FORWARD = Forward("nlu.en.c0.embeddings", b"acme-bank", b"embedding")
 REFUSED = InvalidRequest(ErrorCode.TEXT_EMPTY, "the text is empty", characters=0)
@@ -93,7 +97,7 @@ def test_an_answer_goes_to_the_reply_address() -> None:
     outgoing = publication.outgoing
     assert (outgoing.topic, outgoing.partition, outgoing.value) == ("nlu.replies", 2, b"prediction")
     assert correlation_id_of(outgoing.headers) == b"call-1"
-    assert ("traceparent", str(ENVELOPE.traceparent).encode()) in outgoing.headers
+    assert trace_of(outgoing.headers) == (ENVELOPE.traceparent, ENVELOPE.tracestate)
 
 
 def test_nothing_is_committed_before_the_acknowledgement_nor_past_a_gap() -> None:

@@ -4,7 +4,16 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from manyheads.infra.kafka.records import Record, TopicPartition
 from manyheads.infra.kafka.transport import PublishFailure
@@ -13,7 +22,7 @@ from manyheads.infra.stage.halting import HaltPolicy
 from manyheads.infra.stage.tickets import Publication, Purpose, Ticket
 from manyheads.infra.stage.work import Answer, Forward
 from manyheads.topics.errors import ErrorCode, InvalidRequest, WireError
-from manyheads.topics.headers import Envelope, ReplyAddress
+from manyheads.topics.headers import Envelope, ReplyAddress, Target
 from manyheads.topics.names import tenant
 
 PARTITIONS = [TopicPartition("nlu.en.requests", number) for number in range(2)]
@@ -31,7 +40,9 @@ class _Log:
 
     next_offset: int = 0
     done: set[int] = field(default_factory=set)
-    """offsets whose result or dead letter the broker acknowledged"""
+    """offsets whose results or dead letters the broker acknowledged, for all tenants"""
+    open: dict[int, set[int]] = field(default_factory=dict)
+    """which tenants of each offset still have none"""
     committed: int = 0
 
 
@@ -46,15 +57,18 @@ class Lane(RuleBasedStateMachine):
         self.logs = {at: _Log() for at in PARTITIONS}
         self.clock = 0.0
 
-    @rule(target=tickets, at=st.sampled_from(PARTITIONS), gap=st.integers(0, 2))
-    def take(self, at: TopicPartition, gap: int) -> Ticket:
+    @rule(target=tickets, at=st.sampled_from(PARTITIONS), gap=st.integers(0, 2), further=st.integers(0, 2))
+    def take(self, at: TopicPartition, gap: int, further: int) -> MultipleResults[Ticket]:
         log = self.logs[at]
         offset = log.next_offset + gap
         log.next_offset = offset + 1
-        headers = Envelope(tenant("acme"), ReplyAddress(b"1", "nlu.replies")).to_headers()
+        others = tuple(Target(tenant("shop"), b"%d" % number) for number in range(further))
+        headers = Envelope(tenant("acme"), ReplyAddress(b"1", "nlu.replies"), further=others).to_headers()
         taken = self.core.take([Record(*at, offset, 0, None, b"v", headers)], 0)
         log.done.update(range(offset - gap, offset))
-        return taken.tickets[0]
+        assert len(taken.tickets) == further + 1
+        log.open[offset] = set(range(further + 1))
+        return multiple(*taken.tickets)
 
     @rule(target=publications, ticket=consumes(tickets), outcome=st.sampled_from(OUTCOMES))
     def settle(self, ticket: Ticket, outcome: Forward | Answer | InvalidRequest | WireError) -> list[Publication]:
@@ -65,8 +79,11 @@ class Lane(RuleBasedStateMachine):
     def acknowledge(self, batch: list[Publication], keep: int) -> list[Publication]:
         for publication in batch[keep:]:
             if publication.purpose is not Purpose.FAILURE_REPLY:
-                record = publication.ticket.record
-                self.logs[TopicPartition(record.topic, record.partition)].done.add(record.offset)
+                ticket, record = publication.ticket, publication.ticket.record
+                log = self.logs[TopicPartition(record.topic, record.partition)]
+                log.open[record.offset].discard(ticket.nth)
+                if not log.open[record.offset]:
+                    log.done.add(record.offset)
             self.core.acknowledged(publication, self.clock)
         return batch[:keep]
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from manyheads.topics import names
 from manyheads.topics.arrays import to_tensor
 from manyheads.topics.errors import ErrorCode, ManyheadsError, error_for
-from manyheads.topics.headers import DeadLetterReason, Envelope, ReplyAddress
+from manyheads.topics.headers import DeadLetterReason, Envelope, ReplyAddress, Target
 from manyheads.topics.messages import (
     Embedding,
     EntitySpan,
@@ -17,6 +17,7 @@ from manyheads.topics.messages import (
     Prediction,
     Reply,
     Request,
+    SharedRequest,
     StageTiming,
     Timings,
     Truncation,
@@ -70,7 +71,7 @@ def span_lists(draw: st.DrawFn, count: int | None = None) -> list[Span]:
 milliseconds = st.integers(0, 10**12).map(lambda microseconds: microseconds / 1000)
 timings = st.builds(StageTiming, queue_ms=milliseconds, compute_ms=milliseconds)
 truncations = st.builds(Truncation, tokens=st.integers(1, 10**6), kept=st.integers(1, 250))
-requests = st.builds(Request, text=texts)
+requests = st.builds(Request, text=texts) | st.builds(SharedRequest, text=texts)
 
 
 @st.composite
@@ -171,12 +172,19 @@ reply_addresses = st.builds(
     topic=st.from_regex(r"[a-zA-Z0-9._-]{1,249}", fullmatch=True),
     partition=st.none() | st.integers(0, 2**31 - 1),
 )
+traceparents = st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True)
+traces: st.SearchStrategy[dict[str, str]] = st.just({}) | st.fixed_dictionaries(
+    {"traceparent": traceparents}, optional={"tracestate": st.from_regex(r"[\x20-\x7e]{1,512}", fullmatch=True)}
+)
+targets = st.builds(Target, tenant=tenant_names, correlation_id=st.binary(min_size=1, max_size=64))
 envelopes = st.builds(
-    Envelope,
+    lambda trace, **others: Envelope(**others, **trace),
+    traces,
     tenant=tenant_names,
     reply=reply_addresses,
     deadline_ms=st.none() | st.integers(0, 10**15 - 1),
-    traceparent=st.none() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
+    requested_ms=st.none() | st.integers(0, 10**15 - 1),
+    further=st.lists(targets, max_size=4).map(tuple),
 )
 reasons = st.builds(
     DeadLetterReason,

@@ -1,5 +1,8 @@
 """Headers: an envelope survives, Spring's encodings hold, and each wrong header is named."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from manyheads.topics import headers
 from manyheads.topics.errors import ErrorCode, WireError
 from manyheads.topics.headers import DeadLetterReason, Envelope, Header, ReplyAddress
-from manyheads.topics.limits import MAX_HEADER_BYTES
+from manyheads.topics.limits import MAX_HEADER_BYTES, MAX_TARGETS
 from manyheads.topics.names import tenant
 from tests.unit.topics import strategies as ours
 
@@ -26,8 +29,11 @@ def changed(name: str, value: bytes | None) -> list[Header]:
 def test_an_envelope_survives_the_wire_in_any_order(envelope: Envelope, random: st.DataObject) -> None:
     written = list(envelope.to_headers())
     random.shuffle(written)  # type: ignore[attr-defined]
-    assert Envelope.from_headers(written) == envelope
-    assert headers.sender_of(written) == envelope.reply
+    found = Envelope.from_headers(written)
+    assert replace(found, further=()) == replace(envelope, further=())
+    assert Counter(found.further) == Counter(envelope.further)
+    assert Envelope.from_headers(envelope.to_headers()) == envelope
+    assert headers.senders_of(written)[0] == envelope.reply
     assert headers.correlation_id_of(written) == envelope.reply.correlation_id
 
 
@@ -81,10 +87,57 @@ def test_a_wrong_traceparent_is_dropped(value: bytes) -> None:
     assert Envelope.from_headers(changed(headers.TRACEPARENT, value)).traceparent is None
 
 
+@pytest.mark.parametrize("value", [b"", b"\xff", "vendor=é".encode(), b"vendor=1\n", b"v=" + b"x" * 511])
+def test_a_wrong_tracestate_is_dropped_alone(value: bytes) -> None:
+    envelope = Envelope.from_headers(changed(headers.TRACESTATE, value))
+    assert (envelope.traceparent, envelope.tracestate) == (ENVELOPE.traceparent, None)
+
+
+def test_a_tracestate_goes_with_a_traceparent_alone() -> None:
+    both = {headers.TRACEPARENT: str(ENVELOPE.traceparent).encode(), headers.TRACESTATE: b"vendor=1"}
+    assert headers.trace_of(both.items()) == (ENVELOPE.traceparent, "vendor=1")
+    assert headers.trace_of([(headers.TRACESTATE, b"vendor=1")]) == (None, None)
+    assert headers.trace_of((both | {headers.TRACEPARENT: b"nonsense"}).items()) == (None, None)
+
+
 def test_without_a_sound_reply_address_nobody_can_be_told() -> None:
-    assert headers.sender_of([]) is None
-    assert headers.sender_of(changed(headers.REPLY_TOPIC, b"\xff")) is None
-    assert headers.sender_of(changed(headers.TENANT, None)) == ENVELOPE.reply
+    assert headers.senders_of([]) == ()
+    assert headers.senders_of(changed(headers.REPLY_TOPIC, b"\xff")) == ()
+    assert headers.senders_of(changed(headers.TENANT, None)) == (ENVELOPE.reply,)
+
+
+@given(ours.envelopes)
+def test_a_request_for_several_tenants_is_one_for_each(envelope: Envelope) -> None:
+    parts = envelope.for_each()
+    assert [(part.tenant, part.reply.correlation_id) for part in parts] == [
+        (envelope.tenant, envelope.reply.correlation_id),
+        *((target.tenant, target.correlation_id) for target in envelope.further),
+    ]
+    common = headers.without_address(envelope.to_headers())
+    for part in parts:
+        assert Envelope.from_headers((*common, *headers.address_headers(part))) == part
+        assert replace(part, tenant=envelope.tenant, reply=envelope.reply, further=envelope.further) == envelope
+    ids = dict.fromkeys(part.reply.correlation_id for part in parts[1:])
+    assert [each.correlation_id for each in headers.senders_of(envelope.to_headers())[1:]] == list(ids)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"acme", b"acme:", b":id", b"Acme Bank:id", b"acme:" + bytes(MAX_HEADER_BYTES), b"\xff:id"]
+)
+def test_a_wrong_target_is_named_and_the_others_can_be_told(value: bytes) -> None:
+    written = [*ENVELOPE.to_headers(), (headers.TARGET, b"plain-shop:\x03:"), (headers.TARGET, value)]
+    with pytest.raises(WireError, match="target") as caught:
+        Envelope.from_headers(written)
+    assert caught.value.code is ErrorCode.INVALID_HEADER
+    told = [each.correlation_id for each in headers.senders_of(written)]
+    assert told[:2] == [b"\x01\x02", b"\x03:"]
+
+
+def test_there_are_at_most_so_many_targets() -> None:
+    most = [(headers.TARGET, b"t:%d" % number) for number in range(MAX_TARGETS - 1)]
+    assert len(Envelope.from_headers([*ENVELOPE.to_headers(), *most]).further) == MAX_TARGETS - 1
+    with pytest.raises(WireError, match="1,000 tenants"):
+        Envelope.from_headers([*ENVELOPE.to_headers(), *most, (headers.TARGET, b"t:id")])
 
 
 @pytest.mark.parametrize(("now_ms", "expired"), [(1_699_999_999_999, False), (1_700_000_000_000, True)])
@@ -94,11 +147,11 @@ def test_a_deadline_passes_when_it_is_reached(now_ms: int, expired: bool) -> Non
 
 
 def test_a_reply_carries_its_id_and_trace() -> None:
-    assert dict(headers.reply_headers(ENVELOPE.reply, "trace")) == {
-        "kafka_correlationId": b"\x01\x02",
-        "content-type": b"application/msgpack",
-        "traceparent": b"trace",
-    }
+    bare = {"kafka_correlationId": b"\x01\x02", "content-type": b"application/msgpack"}
+    assert dict(headers.reply_headers(ENVELOPE.reply)) == bare
+    assert dict(headers.reply_headers(ENVELOPE.reply, "trace")) == bare | {"traceparent": b"trace"}
+    both = dict(headers.reply_headers(ENVELOPE.reply, "trace", "state"))
+    assert both == bare | {"traceparent": b"trace", "tracestate": b"state"}
 
 
 @given(ours.reasons)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from manyheads.topics.arrays import to_array
 from manyheads.topics.codec import pack, unpack
 from manyheads.topics.errors import ErrorCode, WireError
-from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, correlation_id_of, sender_of
+from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, correlation_id_of, senders_of
 from manyheads.topics.limits import MAX_ARRAY_ELEMENTS, MAX_MESSAGE_BYTES, MAX_NESTING, MAX_TENSOR_ELEMENTS
 from manyheads.topics.messages import Embedding, Message, Reply, Request
 from manyheads.topics.registry import RegistryRecord, decode_registry_record
@@ -124,7 +124,7 @@ def test_any_headers(headers: list[tuple[str, Any]]) -> None:
     for decode in (Envelope.from_headers, DeadLetterReason.from_headers):
         with suppress(WireError):
             decode(headers)
-    sender_of(headers)
+    senders_of(headers)
     correlation_id_of(headers)
 
 

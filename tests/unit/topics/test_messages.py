@@ -18,6 +18,7 @@ from manyheads.topics.messages import (
     Prediction,
     Reply,
     Request,
+    SharedRequest,
     StageTiming,
     Timings,
     Versions,
@@ -53,13 +54,22 @@ def test_unknown_fields_are_ignored(message: Message, later: dict[str, int]) -> 
     assert type(message).from_bytes(pack(fields | later)) == message
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, 99, "1", True, [1], {"v": 1}, -1, 2**64 - 1, "x" * 10_000])
+@pytest.mark.parametrize("version", [None, 0, 3, 99, "1", True, [1], {"v": 1}, -1, 2**64 - 1, "x" * 10_000])
 def test_an_unknown_version_is_refused(version: object) -> None:
     with pytest.raises(WireError) as caught:
         Request.from_bytes(msgpack.packb({"v": version, "text": "hello"}))
     assert caught.value.code is ErrorCode.UNKNOWN_SCHEMA_VERSION
     assert "version 1" in caught.value.message
     assert len(caught.value.message) < 200
+
+
+def test_a_request_for_several_tenants_is_a_version_of_its_own() -> None:
+    shared = SharedRequest(text="hello").to_bytes()
+    assert unpack(shared) == {"v": 2, "text": "hello"}
+    assert Request.from_bytes(shared).text == "hello"
+    with pytest.raises(WireError, match="version 1,") as caught:  # as a worker of before would
+        Reply.from_bytes(shared)
+    assert caught.value.code is ErrorCode.UNKNOWN_SCHEMA_VERSION
 
 
 def test_a_wrong_field_is_named() -> None:

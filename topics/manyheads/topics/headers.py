@@ -4,6 +4,10 @@ Request-reply headers have the names and encodings of Spring Kafka, so that a Ja
 ReplyingKafkaTemplate can call the pipeline: the correlation id is opaque bytes, the reply partition four bytes,
 big-endian. The deadline and the time of the request are milliseconds since the epoch in decimal digits, so that a
 console shows them.
+
+A request may be for several tenants. The first is named as that of any request is, by ``tenant`` and the correlation
+id; each further one by a header ``target`` of its own, which may be there many times: the tenant, a colon, the
+correlation id of its answer. Its value is a :class:`manyheads.topics.messages.SharedRequest`.
 """
 
 import re
@@ -13,16 +17,18 @@ from typing import Self
 
 from manyheads.topics.codec import CONTENT_TYPE
 from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError, WireError
-from manyheads.topics.limits import MAX_HEADER_BYTES
+from manyheads.topics.limits import MAX_HEADER_BYTES, MAX_TARGETS
 from manyheads.topics.names import TenantName, tenant
 
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
 REPLY_PARTITION = "kafka_replyPartition"
 TENANT = "tenant"
+TARGET = "target"
 DEADLINE = "deadline"
 REQUESTED = "request-timestamp"
 TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
 CONTENT_TYPE_HEADER = "content-type"
 
 DEAD_LETTER_TOPIC = "kafka_dlt-original-topic"
@@ -35,9 +41,10 @@ Header = tuple[str, bytes]
 Headers = tuple[Header, ...]
 
 # Kafka's own rule for a topic's name.
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_EPOCH_MS = re.compile(r"[0-9]{1,15}")
+TOPIC_PATTERN = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+TRACEPARENT_PATTERN = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACESTATE_PATTERN = re.compile(r"[\x20-\x7e]{1,512}")
+EPOCH_MS_PATTERN = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,14 @@ class ReplyAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A further tenant that a request is for, and the id by which its client knows that tenant's reply."""
+
+    tenant: TenantName
+    correlation_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """The headers of a request or an embedding, checked."""
 
@@ -61,6 +76,10 @@ class Envelope:
     traceparent: str | None = None
     requested_ms: int | None = None
     """on an embedding, the timestamp of the request's record, milliseconds since the epoch; for figures alone"""
+    tracestate: str | None = None
+    """what tracing systems add to the traceparent, as W3C has it; goes with one alone"""
+    further: tuple[Target, ...] = ()
+    """the tenants that the request is for beside :attr:`tenant`; of a :class:`SharedRequest` only"""
 
     def to_headers(self) -> Headers:
         """The headers of a request or an embedding."""
@@ -74,10 +93,10 @@ class Envelope:
             headers.append((REPLY_PARTITION, self.reply.partition.to_bytes(4, "big")))
         if self.deadline_ms is not None:
             headers.append((DEADLINE, str(self.deadline_ms).encode()))
-        if self.traceparent is not None:
-            headers.append((TRACEPARENT, self.traceparent.encode()))
+        headers += _trace_headers(self.traceparent, self.tracestate)
         if self.requested_ms is not None:
             headers.append((REQUESTED, str(self.requested_ms).encode()))
+        headers += [(TARGET, b"%s:%s" % (each.tenant.encode(), each.correlation_id)) for each in self.further]
         return tuple(headers)
 
     @classmethod
@@ -85,17 +104,21 @@ class Envelope:
         """The envelope of a record.
 
         Raises:
-            WireError: missing_header or invalid_header, naming it. A traceparent that is not valid is dropped, as
-                W3C asks, and so is a time of the request: no answer depends on them.
+            WireError: missing_header or invalid_header, naming it. A traceparent that is not valid is dropped with its
+                tracestate, as W3C asks, and so is a time of the request: no answer depends on them.
         """
+        headers = tuple(headers)
         found = _last_of_each(headers)
         reply = _reply_address(found)
+        traceparent, tracestate = _trace(found)
         return cls(
             tenant=_tenant(found),
             reply=reply,
             deadline_ms=_deadline(found),
-            traceparent=_traceparent(found),
+            traceparent=traceparent,
             requested_ms=_requested(found),
+            tracestate=tracestate,
+            further=_further(headers),
         )
 
     def expired(self, now_ms: int) -> bool:
@@ -106,19 +129,43 @@ class Envelope:
         """The same envelope with another deadline."""
         return replace(self, deadline_ms=deadline_ms)
 
+    def for_each(self) -> "tuple[Envelope, ...]":
+        """This envelope as that of a request for one tenant, once for each tenant that it is for."""
+        first = replace(self, further=())
+        return (first, *(_for_target(first, each) for each in self.further))
 
-def sender_of(headers: Iterable[Header]) -> ReplyAddress | None:
-    """Where an error could be sent for a record whose envelope or value is unusable; None if nobody can be told."""
+
+def senders_of(headers: Iterable[Header]) -> tuple[ReplyAddress, ...]:
+    """Where an error could be sent for a record whose envelope or value is unusable; empty if nobody can be told."""
+    headers = tuple(headers)
     try:
-        return _reply_address(_last_of_each(headers))
+        first = _reply_address(_last_of_each(headers))
     except ManyheadsError:
-        return None
+        return ()
+    further = dict.fromkeys(value.partition(b":")[2] for value in _targets(headers)[: MAX_TARGETS - 1])
+    ids = [each for each in further if 0 < len(each) <= MAX_HEADER_BYTES]
+    return (first, *(replace(first, correlation_id=each) for each in ids))
 
 
-def reply_headers(address: ReplyAddress, traceparent: str | None = None) -> Headers:
+def without_address(headers: Iterable[Header]) -> Headers:
+    """The headers without those that say for which tenants the record is, and by which ids their replies are known."""
+    return tuple(header for header in headers if header[0] not in (TENANT, CORRELATION_ID, TARGET))
+
+
+def address_headers(envelope: Envelope) -> Headers:
+    """The two headers that say for which tenant a record for one is, and by which id its reply is known."""
+    return ((CORRELATION_ID, envelope.reply.correlation_id), (TENANT, envelope.tenant.encode()))
+
+
+def reply_headers(address: ReplyAddress, traceparent: str | None = None, tracestate: str | None = None) -> Headers:
     """The headers of a reply."""
     headers = ((CORRELATION_ID, address.correlation_id), (CONTENT_TYPE_HEADER, CONTENT_TYPE.encode()))
-    return headers if traceparent is None else (*headers, (TRACEPARENT, traceparent.encode()))
+    return (*headers, *_trace_headers(traceparent, tracestate))
+
+
+def trace_of(headers: Iterable[Header]) -> tuple[str | None, str | None]:
+    """The traceparent and the tracestate of any record, each None where it is missing or not valid."""
+    return _trace(_last_of_each(headers))
 
 
 def correlation_id_of(headers: Iterable[Header]) -> bytes | None:
@@ -207,7 +254,7 @@ def _reply_address(found: dict[str, bytes]) -> ReplyAddress:
     correlation_id = _required(found, CORRELATION_ID)
     if not correlation_id:
         raise WireError(ErrorCode.INVALID_HEADER, f"the header {CORRELATION_ID} is empty", header=CORRELATION_ID)
-    topic = _text(found, REPLY_TOPIC, _TOPIC)
+    topic = _text(found, REPLY_TOPIC, TOPIC_PATTERN)
     partition = _number(found, REPLY_PARTITION, 4) if REPLY_PARTITION in found else None
     return ReplyAddress(correlation_id, topic, partition)
 
@@ -220,15 +267,62 @@ def _tenant(found: dict[str, bytes]) -> TenantName:
         raise WireError(ErrorCode.INVALID_HEADER, f"the header {TENANT}: {error.message}", header=TENANT) from None
 
 
+def _for_target(envelope: Envelope, target: Target) -> Envelope:
+    return replace(envelope, tenant=target.tenant, reply=replace(envelope.reply, correlation_id=target.correlation_id))
+
+
+def _targets(headers: Headers) -> list[bytes]:
+    return [value for name, value in headers if name == TARGET and value is not None]
+
+
+def _further(headers: Headers) -> tuple[Target, ...]:
+    values = _targets(headers)
+    if len(values) >= MAX_TARGETS:
+        raise WireError(
+            ErrorCode.INVALID_HEADER,
+            f"the record has {len(values):,} headers {TARGET}; a request is for at most {MAX_TARGETS:,} tenants",
+            header=TARGET,
+            targets=len(values),
+        )
+    return tuple(map(_target, values))
+
+
+def _target(value: bytes) -> Target:
+    found = {TARGET: value, TENANT: value.partition(b":")[0], CORRELATION_ID: value.partition(b":")[2]}
+    _required(found, TARGET)
+    if not found[CORRELATION_ID]:
+        raise WireError(
+            ErrorCode.INVALID_HEADER,
+            f"a header {TARGET} has no correlation id: it is a tenant, a colon and that",
+            header=TARGET,
+        )
+    try:
+        return Target(tenant(found[TENANT].decode("utf-8", "replace")), found[CORRELATION_ID])
+    except InvalidRequest as error:
+        raise WireError(ErrorCode.INVALID_HEADER, f"a header {TARGET}: {error.message}", header=TARGET) from None
+
+
 def _deadline(found: dict[str, bytes]) -> int | None:
-    return int(_text(found, DEADLINE, _EPOCH_MS)) if DEADLINE in found else None
+    return int(_text(found, DEADLINE, EPOCH_MS_PATTERN)) if DEADLINE in found else None
 
 
-def _traceparent(found: dict[str, bytes]) -> str | None:
-    text = found.get(TRACEPARENT, b"").decode("ascii", "replace")
-    return text if _TRACEPARENT.fullmatch(text) else None
+def _trace(found: dict[str, bytes]) -> tuple[str | None, str | None]:
+    traceparent = _matching(found, TRACEPARENT, TRACEPARENT_PATTERN)
+    return traceparent, None if traceparent is None else _matching(found, TRACESTATE, TRACESTATE_PATTERN)
+
+
+def _matching(found: dict[str, bytes], name: str, pattern: re.Pattern[str]) -> str | None:
+    text = found.get(name, b"").decode("ascii", "replace")
+    return text if pattern.fullmatch(text) else None
+
+
+def _trace_headers(traceparent: str | None, tracestate: str | None) -> Headers:
+    if traceparent is None:
+        return ()
+    first = (TRACEPARENT, traceparent.encode())
+    return (first,) if tracestate is None else (first, (TRACESTATE, tracestate.encode()))
 
 
 def _requested(found: dict[str, bytes]) -> int | None:
-    text = found.get(REQUESTED, b"").decode("ascii", "replace")
-    return int(text) if _EPOCH_MS.fullmatch(text) else None
+    text = _matching(found, REQUESTED, EPOCH_MS_PATTERN)
+    return None if text is None else int(text)

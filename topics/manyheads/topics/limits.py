@@ -29,6 +29,9 @@ MAX_ARRAY_ELEMENTS = 4_096
 """Elements of one msgpack array: some decoders allocate what an array claims before they see any of it."""
 
 MAX_HEADER_BYTES = 1_024
+MAX_TARGETS = 1_000
+"""Tenants that one request may be for, the first included: as many as a cell has active heads."""
+
 MAX_ERROR_MESSAGE_CHARACTERS = 500
 """Characters of an error's message in a reply or on a dead letter."""
 

@@ -46,6 +46,8 @@ class Message(WireModel):
     """A whole record value."""
 
     SCHEMA_VERSION: ClassVar[int] = 1
+    READS: ClassVar[frozenset[int]] = frozenset({1})
+    """the schema versions that this program reads"""
     LIMIT_BYTES: ClassVar[int] = MAX_MESSAGE_BYTES
 
     def to_bytes(self) -> bytes:
@@ -72,12 +74,13 @@ class Message(WireModel):
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """The message of an unpacked map. Raises WireError as :meth:`from_bytes` does."""
         version = fields.get("v")
-        if version != cls.SCHEMA_VERSION or isinstance(version, bool):
+        if not isinstance(version, int) or isinstance(version, bool) or version not in cls.READS:
+            known = " and ".join(map(str, sorted(cls.READS)))
             raise WireError(
                 ErrorCode.UNKNOWN_SCHEMA_VERSION,
-                f"schema version {version!r:.40} of {cls.__name__} is unknown; this program reads version "
-                f"{cls.SCHEMA_VERSION}, so upgrade it first",
-                known=cls.SCHEMA_VERSION,
+                f"schema version {version!r:.40} of {cls.__name__} is unknown; this program reads version {known}, "
+                "so upgrade it first",
+                known=known,
             )
         try:
             return cls.model_validate(fields)
@@ -93,11 +96,21 @@ class Message(WireModel):
 
 
 class Request(Message):
-    """Producer to encoder stage: one text."""
+    """Producer to encoder stage: one text. Reads a :class:`SharedRequest` as well."""
 
     LIMIT_BYTES: ClassVar[int] = MAX_REQUEST_BYTES
+    READS: ClassVar[frozenset[int]] = frozenset({1, 2})
 
     text: str
+
+
+class SharedRequest(Request):
+    """A text whose headers name further tenants (:class:`manyheads.topics.headers.Target`).
+
+    A version of its own, so that a worker that knows nothing of them refuses it: it would answer the first alone.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
 
 
 class StageTiming(WireModel):

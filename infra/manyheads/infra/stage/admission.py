@@ -1,11 +1,12 @@
 """Which records are jobs: sound headers, a deadline still ahead, a sender who may be answered."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
 from manyheads.infra.stage.work import Job, Record
 from manyheads.topics.errors import DeadlineExceeded, ErrorCode, WireError
-from manyheads.topics.headers import REPLY_TOPIC, Envelope, ReplyAddress, sender_of
+from manyheads.topics.headers import REPLY_TOPIC, Envelope, ReplyAddress, address_headers, senders_of, without_address
 from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, TELEMETRY_TOPIC, parse_stage_topic
 
 
@@ -47,10 +48,19 @@ def admit(record: Record, envelope: Envelope, now_ms: int) -> Job:
     return Job(record, envelope, float(waited_ms))
 
 
-def reachable_sender(record: Record) -> ReplyAddress | None:
-    """Where the failure of a record is reported; None if nobody can be told."""
-    sender = sender_of(record.headers)
-    return sender if sender is not None and _may_be_replied_to(sender.topic) else None
+def one_by_one(record: Record, envelope: Envelope) -> Iterator[tuple[Record, Envelope]]:
+    """The record and its envelope; of a request for several tenants, one for each: as if each had been sent alone."""
+    if not envelope.further:
+        yield record, envelope
+        return
+    common = without_address(record.headers)
+    for each in envelope.for_each():
+        yield replace(record, headers=(*common, *address_headers(each))), each
+
+
+def reachable_senders(record: Record) -> tuple[ReplyAddress, ...]:
+    """Where the failure of a record is reported; empty if nobody can be told."""
+    return tuple(sender for sender in senders_of(record.headers) if _may_be_replied_to(sender.topic))
 
 
 @lru_cache(maxsize=1024)

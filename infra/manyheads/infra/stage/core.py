@@ -12,17 +12,26 @@ Times named ``now`` are seconds of a clock that never goes back.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from manyheads.infra.kafka.records import Offsets, Record, TopicPartition
 from manyheads.infra.kafka.transport import PublishFailure
-from manyheads.infra.stage.admission import admit, reachable_sender, read_envelope
+from manyheads.infra.stage.admission import admit, one_by_one, reachable_senders, read_envelope
 from manyheads.infra.stage.halting import FailureWindow, HaltPolicy
 from manyheads.infra.stage.offsets import PartitionProgress
 from manyheads.infra.stage.publications import bare_dead_letter, dead_letter, failure_reply, result
-from manyheads.infra.stage.tickets import Finished, Publication, Purpose, Taken, Ticket
+from manyheads.infra.stage.tickets import Finished, Place, Publication, Purpose, Taken, Ticket
 from manyheads.infra.stage.verdicts import Verdict, verdict_of
 from manyheads.infra.stage.work import Answer, Forward, Outcome
 from manyheads.topics.errors import SYSTEMIC_CODES, BrokerError, ErrorCode, ManyheadsError
+
+
+class _Part(NamedTuple):
+    """One of the tenants that a record is for."""
+
+    at: TopicPartition
+    offset: int
+    nth: int
 
 
 class LaneCore:
@@ -36,7 +45,7 @@ class LaneCore:
         self._dead_letter_patience_s = dead_letter_patience_s
         self._dead_letters_refused_since: float | None = None
         self._refused_dead_letters: list[Publication] = []
-        self._verdicts: dict[tuple[TopicPartition, int], Verdict] = {}
+        self._verdicts: dict[_Part, Verdict] = {}
         self.finished: list[Finished] = []
         """records finished; the caller may empty it"""
         self.dead_letters: Counter[str] = Counter()
@@ -59,7 +68,7 @@ class LaneCore:
         for partition in partitions:
             self._partitions.pop(partition, None)
         self._withheld = deque((since, ticket) for since, ticket in self._withheld if self._is_ours(ticket))
-        self._verdicts = {at: verdict for at, verdict in self._verdicts.items() if at[0] in self._partitions}
+        self._verdicts = {part: each for part, each in self._verdicts.items() if part.at in self._partitions}
 
     def rewind(self) -> dict[TopicPartition, int]:
         """Forget all that is unfinished or uncommitted; each partition's first offset, should none be committed."""
@@ -99,19 +108,16 @@ class LaneCore:
                 # The topic was made anew, or the consumer went back: what was taken before counts no more.
                 progress = self._partitions[at] = PartitionProgress()
             progress.take(record.offset)
-            ticket = Ticket(record, progress)
-            verdict = self._verdicts.get((at, record.offset))
-            if verdict is not None:
-                taken.publications += self._fail(ticket, verdict.error, verdict.reachable, verdict.bare)
-                continue
+            place = Place(progress, record.offset)
             try:
-                ticket.envelope = read_envelope(record)
-                job = admit(record, ticket.envelope, now_ms)
+                parts = tuple(one_by_one(record, read_envelope(record)))
             except ManyheadsError as error:
-                taken.publications += self._fail(ticket, error)
+                place.open_tickets = 1
+                self._begin(Ticket(record, place), error, now_ms, taken)
                 continue
-            taken.jobs.append(job)
-            taken.tickets.append(ticket)
+            place.open_tickets = len(parts)
+            for nth, (part, envelope) in enumerate(parts):
+                self._begin(Ticket(part, place, nth, envelope), None, now_ms, taken)
         return taken
 
     def settle(self, ticket: Ticket, outcome: Outcome) -> list[Publication]:
@@ -176,16 +182,16 @@ class LaneCore:
         ticket = publication.ticket
         if not self._is_ours(ticket):
             return False
-        at = TopicPartition(ticket.record.topic, ticket.record.partition)
+        part = _part(ticket)
         if failure is PublishFailure.LOST:
             pass
         elif publication.purpose is not Purpose.DEAD_LETTER:
-            self._verdicts[at, ticket.record.offset] = verdict_of(publication, failure)
+            self._verdicts[part] = verdict_of(publication, failure)
         elif failure is PublishFailure.TOO_LARGE and not publication.bare:
             assert ticket.error is not None
-            known = self._verdicts.get((at, ticket.record.offset))
+            known = self._verdicts.get(part)
             reachable = known is None or known.reachable
-            self._verdicts[at, ticket.record.offset] = Verdict(ticket.error, reachable, bare=True)
+            self._verdicts[part] = Verdict(ticket.error, reachable, bare=True)
         else:
             self._check_patience(publication, now)
         return True
@@ -209,9 +215,7 @@ class LaneCore:
                 self._partitions[partition].requested(offset)
         if self._verdicts:
             self._verdicts = {
-                (at, offset): verdict
-                for (at, offset), verdict in self._verdicts.items()
-                if offset >= offsets.get(at, 0)
+                part: each for part, each in self._verdicts.items() if part.offset >= offsets.get(part.at, 0)
             }
 
     def commit_refused(self, partitions: Iterable[TopicPartition]) -> None:
@@ -223,18 +227,33 @@ class LaneCore:
     def release(self, now: float) -> None:
         """Let what was withheld for long enough be committed."""
         while self._withheld and now - self._withheld[0][0] >= self._halting.grace_s:
-            _finish(self._withheld.popleft()[1])
+            self._withheld.popleft()[1].place.one_less()
 
     def release_all(self) -> None:
         """Let all that was withheld be committed: this worker ends in good order."""
         while self._withheld:
-            _finish(self._withheld.popleft()[1])
+            self._withheld.popleft()[1].place.one_less()
 
     # Within
 
     def _is_ours(self, ticket: Ticket) -> bool:
-        record = ticket.record
-        return self._partitions.get(TopicPartition(record.topic, record.partition)) is ticket.progress
+        return self._partitions.get(_part(ticket).at) is ticket.place.progress
+
+    def _begin(self, ticket: Ticket, error: ManyheadsError | None, now_ms: int, taken: Taken) -> None:
+        """What is to be done for a new ticket, added to ``taken``; ``error`` if its record has no usable headers."""
+        verdict = self._verdicts.get(_part(ticket))
+        if verdict is not None:
+            taken.publications += self._fail(ticket, verdict.error, verdict.reachable, verdict.bare)
+            return
+        try:
+            if error is not None:
+                raise error
+            assert ticket.envelope is not None
+            taken.jobs.append(admit(ticket.record, ticket.envelope, now_ms))
+        except ManyheadsError as reason:
+            taken.publications += self._fail(ticket, reason)
+            return
+        taken.tickets.append(ticket)
 
     def _fail(
         self, ticket: Ticket, error: ManyheadsError, reachable: bool = True, bare: bool = False
@@ -245,10 +264,9 @@ class LaneCore:
             ticket.dead_lettered = True
             letter = (bare_dead_letter if bare else dead_letter)(ticket.record, error)
             publications.append(Publication(ticket, Purpose.DEAD_LETTER, letter, bare))
-        sender = reachable_sender(ticket.record) if reachable else None
-        if sender is not None:
-            traceparent = ticket.envelope.traceparent if ticket.envelope is not None else None
-            publications.append(Publication(ticket, Purpose.FAILURE_REPLY, failure_reply(sender, error, traceparent)))
+        for sender in reachable_senders(ticket.record) if reachable else ():
+            reply = failure_reply(sender, error, ticket.envelope)
+            publications.append(Publication(ticket, Purpose.FAILURE_REPLY, reply))
         ticket.pending += len(publications)
         self._window.add(error.code)
         if error.code in SYSTEMIC_CODES:
@@ -274,7 +292,7 @@ class LaneCore:
         if ticket.run == self._window.run:
             self._withheld.append((now, ticket))
         else:
-            _finish(ticket)
+            ticket.place.one_less()
 
     def _release_ended_run(self) -> None:
         if self._withheld and self._withheld[0][1].run != self._window.run:
@@ -295,5 +313,6 @@ class LaneCore:
             )
 
 
-def _finish(ticket: Ticket) -> None:
-    ticket.progress.finish(ticket.record.offset)
+def _part(ticket: Ticket) -> _Part:
+    record = ticket.record
+    return _Part(TopicPartition(record.topic, record.partition), record.offset, ticket.nth)

@@ -192,11 +192,11 @@ class StageLane(ABC):
 
     def _process(self, records: Sequence[Record]) -> None:
         taken = self._core.take(records, self._clock.wall_ms())
+        start = self._clock.monotonic()
+        self._observer.takes(taken, start)
         self._publish(taken.publications)
         if not taken.jobs:
             return
-        self._observer.computes(taken.jobs)
-        start = self._clock.monotonic()
         tokens = 0
         for index, outcome in outcomes(self._stage, taken.jobs):
             self._publish(self._core.settle(taken.tickets[index], outcome))

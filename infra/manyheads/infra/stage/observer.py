@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from manyheads.infra.stage.options import LaneInput
-from manyheads.infra.stage.tickets import Finished
-from manyheads.infra.stage.work import Job
+from manyheads.infra.stage.tickets import Finished, Taken
 from manyheads.infra.telemetry import NO_METRICS, Health, Metrics
 from manyheads.topics.errors import ErrorCode
 from manyheads.topics.metrics import (
@@ -30,6 +30,9 @@ from manyheads.topics.telemetry import (
     TenantCounts,
     WorkerState,
 )
+
+if TYPE_CHECKING:
+    from manyheads.infra.stage.tracing import LaneTracing, StageTracing
 
 _NOBODYS = frozenset({ErrorCode.UNKNOWN_TENANT, ErrorCode.UNKNOWN_RING})
 """outcomes of requests for tenants that there are none of"""
@@ -72,8 +75,11 @@ class _Interval:
 class LaneObserver:
     """One lane's. Fed by the stage's thread; :meth:`report` may be called from another."""
 
-    def __init__(self, stage: str, lane_input: LaneInput, metrics: Metrics) -> None:
+    def __init__(
+        self, stage: str, lane_input: LaneInput, metrics: Metrics, tracing: "LaneTracing | None" = None
+    ) -> None:
         self._input = lane_input
+        self._tracing = tracing
         self._labels = {"stage": stage, "ring": lane_input.ring, "lane": lane_input.lane.value}
         self._metrics = metrics
         self._observe_queue = metrics.observing(QUEUE_SECONDS, self._labels)
@@ -94,17 +100,26 @@ class LaneObserver:
             self._partitions, self._preparing = tuple(sorted(partitions)), tuple(sorted(preparing))
             self._in_flight = in_flight
 
-    def computes(self, jobs: Sequence[Job]) -> None:
-        """A compute begins with these."""
-        self._observe_batch(len(jobs))
-        for job in jobs:
+    def takes(self, taken: Taken, now: float) -> None:
+        """These were taken at ``now``, seconds of the loop's clock; a compute begins with their jobs, if there are any.
+
+        What is published for them from now on carries their own trace on.
+        """
+        if self._tracing is not None:
+            self._tracing.takes(taken, now)
+        if not taken.jobs:
+            return
+        self._observe_batch(len(taken.jobs))
+        for job in taken.jobs:
             self._observe_queue(job.queue_ms / 1000)
         with self._lock:
-            for job in jobs:
+            for job in taken.jobs:
                 self._interval.queue.add(job.queue_ms)
 
     def computed(self, seconds: float, tokens: int) -> None:
-        """It has taken so long, and read so many tokens."""
+        """The compute has taken so long, and read so many tokens."""
+        if self._tracing is not None:
+            self._tracing.computed(seconds, tokens)
         self._observe_compute(seconds)
         with self._lock:
             self._interval.batches += 1
@@ -123,6 +138,8 @@ class LaneObserver:
         with self._lock:
             interval = self._interval
             for record in records:
+                if record.span is not None:
+                    record.span.end(record.outcome, record.at)
                 outcomes[record.outcome] += 1
                 total_ms = None
                 if record.requested_ms is not None:
@@ -172,8 +189,11 @@ class StageObserver:
         models: versions of what the worker serves, by name; set once they are known.
     """
 
-    def __init__(self, metrics: Metrics = NO_METRICS, health: Health | None = None) -> None:
+    def __init__(
+        self, metrics: Metrics = NO_METRICS, health: Health | None = None, tracing: "StageTracing | None" = None
+    ) -> None:
         self.metrics = metrics
+        self._tracing = tracing
         self.health = health or Health()
         self.state = WorkerState.STARTING
         self.heads: HeadsReport | None = None
@@ -187,7 +207,8 @@ class StageObserver:
 
     def lane(self, stage: str, lane_input: LaneInput) -> LaneObserver:
         """The observer of one more lane."""
-        observer = LaneObserver(stage, lane_input, self.metrics)
+        tracing = None if self._tracing is None else self._tracing.lane(stage, lane_input)
+        observer = LaneObserver(stage, lane_input, self.metrics, tracing)
         self._lanes = (*self._lanes, observer)
         return observer
 

@@ -17,18 +17,18 @@ def result(envelope: Envelope, outcome: Forward | Answer) -> Outgoing:
         case Forward(topic=topic, key=key, value=value):
             return Outgoing(topic, value, key, envelope.to_headers())
         case Answer(value):
-            return _reply(envelope.reply, value, envelope.traceparent)
+            return _reply(envelope.reply, value, envelope)
 
 
-def failure_reply(address: ReplyAddress, error: ManyheadsError, traceparent: str | None = None) -> Outgoing:
-    """The error, for the sender."""
+def failure_reply(address: ReplyAddress, error: ManyheadsError, envelope: Envelope | None = None) -> Outgoing:
+    """The error, for the sender; ``envelope`` is None where it could not be read."""
     try:
         value = Reply(failure=Failure.of(error)).to_bytes()
     except (ValidationError, WireError, TypeError):
         # The details are whatever a stage put there; the code and the message must arrive all the same.
         bare = Failure(code=error.code, message=str(error.message)[:MAX_ERROR_MESSAGE_CHARACTERS])
         value = Reply(failure=bare).to_bytes()
-    return _reply(address, value, traceparent)
+    return _reply(address, value, envelope)
 
 
 def dead_letter(record: Record, error: ManyheadsError) -> Outgoing:
@@ -43,8 +43,9 @@ def bare_dead_letter(record: Record, error: ManyheadsError) -> Outgoing:
     return Outgoing(dead_letter_topic(record.topic), None, None, _reason(record, error))
 
 
-def _reply(address: ReplyAddress, value: bytes, traceparent: str | None) -> Outgoing:
-    return Outgoing(address.topic, value, None, reply_headers(address, traceparent), address.partition)
+def _reply(address: ReplyAddress, value: bytes, envelope: Envelope | None) -> Outgoing:
+    trace = (None, None) if envelope is None else (envelope.traceparent, envelope.tracestate)
+    return Outgoing(address.topic, value, None, reply_headers(address, *trace), address.partition)
 
 
 def _reason(record: Record, error: ManyheadsError) -> Headers:

@@ -1,8 +1,8 @@
-"""One record's way through a stage: its ticket, and what is published for it."""
+"""One record's way through a stage: its tickets, one for each tenant that it is for, and what is published for them."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from manyheads.infra.kafka.records import Outgoing, Record
 from manyheads.infra.stage.offsets import PartitionProgress
@@ -10,6 +10,9 @@ from manyheads.infra.stage.work import Job
 from manyheads.topics.errors import ManyheadsError
 from manyheads.topics.headers import Envelope
 from manyheads.topics.telemetry import OK
+
+if TYPE_CHECKING:
+    from manyheads.infra.stage.tracing import RecordSpan
 
 
 class Purpose(Enum):
@@ -21,11 +24,28 @@ class Purpose(Enum):
 
 
 @dataclass(slots=True, eq=False)
+class Place:
+    """One taken record's place in its partition, finished once all its tickets are."""
+
+    progress: PartitionProgress
+    offset: int
+    open_tickets: int = 0
+
+    def one_less(self) -> None:
+        """One of the tickets is finished."""
+        self.open_tickets -= 1
+        if not self.open_tickets:
+            self.progress.finish(self.offset)
+
+
+@dataclass(slots=True, eq=False)
 class Ticket:
-    """One taken record until it is finished: all that it led to is published and acknowledged."""
+    """A taken record, for one tenant, until it is finished: all that it led to is published and acknowledged."""
 
     record: Record
-    progress: PartitionProgress
+    place: Place
+    nth: int = 0
+    """which of the tenants that the record is for"""
     envelope: Envelope | None = None
     error: ManyheadsError | None = None
     pending: int = 0
@@ -35,6 +55,8 @@ class Ticket:
     """the run of systemic failures that it belongs to"""
     forwarded: bool = False
     """whether its result goes to the next stage, which answers it"""
+    span: "RecordSpan | None" = None
+    """where it is traced"""
 
     def finished(self, now: float) -> "Finished":
         """What to remember of it at ``now``, seconds of the loop's clock."""
@@ -45,6 +67,7 @@ class Ticket:
             None if envelope is None else envelope.requested_ms,
             self.error is not None or not self.forwarded,
             now,
+            self.span,
         )
 
 
@@ -61,6 +84,8 @@ class Finished(NamedTuple):
     """whether the request ends here, rather than at the next stage"""
     at: float
     """when it was finished, seconds of the loop's clock"""
+    span: "RecordSpan | None" = None
+    """to be ended, where it is traced"""
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ __all__ = ["Answer", "Forward", "Job", "Outcome", "Record", "Stage"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A record whose headers are sound and whose deadline has not passed."""
+    """A record whose headers are sound and whose deadline has not passed; of one for several tenants, a job each."""
 
     record: Record
     envelope: Envelope
@@ -29,7 +29,7 @@ class Forward:
     key: bytes
     value: bytes
     tokens: int = 0
-    """that the encoder read for it"""
+    """that the encoder read for it; 0 where it read the same text for another job already"""
 
 
 @dataclass(frozen=True, slots=True)
