@@ -48,11 +48,19 @@ class TextItem:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRun:
-    """The outcomes of items that were computed together, by index."""
+    """The outcomes of items that were computed together, by index. Items of one text are computed once, in one run."""
 
     tokens: int
     """how many the encoder read, special tokens included; 0 for items that never reached it"""
     outcomes: tuple[tuple[int, Encoded | ManyheadsError], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One text that is to be computed, and all items that read it, by index."""
+
+    tokens: TokenisedText
+    items: list[tuple[int, TextItem]]
 
 
 class EncoderModel:
@@ -133,24 +141,24 @@ class EncoderModel:
 
     def encode(self, items: Sequence[TextItem]) -> Iterator[EncodedRun]:
         """Compute the items, run by run: each index in exactly one run, one item's failure its own outcome."""
-        texts: dict[int, TokenisedText] = {}
+        found: dict[str, _Text] = {}
         refused: list[tuple[int, ManyheadsError]] = []
         for index, item in enumerate(items):
             try:
-                texts[index] = self._tokenise(item)
+                self._check_view(item)
+                if item.text not in found:
+                    found[item.text] = _Text(self._tokenizer.tokenise(checked_text(item.text)), [])
+                found[item.text].items.append((index, item))
             except ManyheadsError as error:
                 refused.append((index, error))
         if refused:
             yield EncodedRun(0, tuple(refused))
-        indices = list(texts)
-        for positions in plan_runs([len(texts[index].ids) for index in indices], self._tokens_per_run):
-            run = [indices[position] for position in positions]
-            yield EncodedRun(
-                sum(len(texts[index].ids) for index in run),
-                tuple(self._run([(index, items[index], texts[index]) for index in run])),
-            )
+        texts = list(found.values())
+        for positions in plan_runs([len(text.tokens.ids) for text in texts], self._tokens_per_run):
+            run = [texts[position] for position in positions]
+            yield EncodedRun(sum(len(text.tokens.ids) for text in run), tuple(self._run(run)))
 
-    def _tokenise(self, item: TextItem) -> TokenisedText:
+    def _check_view(self, item: TextItem) -> None:
         if not self.offers(item.view):
             raise ArtifactError(
                 ErrorCode.SPACE_MISMATCH,
@@ -159,28 +167,30 @@ class EncoderModel:
                 view=str(item.view),
                 encoder=self.record.version,
             )
-        return self._tokenizer.tokenise(checked_text(item.text))
 
-    def _run(
-        self, batch: Sequence[tuple[int, TextItem, TokenisedText]]
-    ) -> Iterator[tuple[int, Encoded | ManyheadsError]]:
-        layers = sorted({layer for _, item, _ in batch for layer in item.view.layers})
+    def _run(self, batch: Sequence[_Text]) -> Iterator[tuple[int, Encoded | ManyheadsError]]:
+        layers = sorted({layer for text in batch for _, item in text.items for layer in item.view.layers})
         try:
-            states = self._backend.run([text.ids for _, _, text in batch], layers)
+            states = self._backend.run([text.tokens.ids for text in batch], layers)
         except Exception as error:  # the run's members must not share one's fate
             event(_log, "encoder_run_failed", level=logging.ERROR, exc_info=True, texts=len(batch))
             if len(batch) > 1:
                 for member in batch:
                     yield from self._run([member])
             else:
-                yield batch[0][0], _defect(error)
+                yield from ((index, _defect(error)) for index, _ in batch[0].items)
             return
-        ends = accumulate(len(text.ids) for _, _, text in batch)
-        for (index, item, text), end in zip(batch, ends, strict=True):
+        ends = accumulate(len(text.tokens.ids) for text in batch)
+        for text, end in zip(batch, ends, strict=True):
             # The special tokens at either end are in no view.
-            start = end - len(text.ids) + 1
-            own = [states[layer][start : end - 1] for layer in item.view.layers]
-            yield index, _encoded(item, text, own)
+            start = end - len(text.tokens.ids) + 1
+            read: dict[tuple[View, Precision], Encoded | ManyheadsError] = {}
+            for index, item in text.items:
+                what = item.view, item.precision
+                if what not in read:
+                    own = [states[layer][start : end - 1] for layer in item.view.layers]
+                    read[what] = _encoded(item, text.tokens, own)
+                yield index, read[what]
 
 
 def _encoded(item: TextItem, text: TokenisedText, states: Sequence[Floats]) -> Encoded | ManyheadsError:

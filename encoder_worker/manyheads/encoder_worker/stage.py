@@ -66,6 +66,7 @@ class EncoderStage:
                 admitted.append(self._admit(index, job, snapshot))
             except ManyheadsError as error:
                 yield index, error
+        counted: set[str] = set()
         for run in self._model.encode([each.item for each in admitted]):
             if run.tokens:
                 self._metrics.observe(BATCH_TOKENS, {"ring": self._ring}, run.tokens)
@@ -76,7 +77,9 @@ class EncoderStage:
                     yield each.index, outcome
                 else:
                     timing = StageTiming(queue_ms=each.job.queue_ms, compute_ms=compute_ms)
-                    yield each.index, self._forward(each, outcome, timing)
+                    tokens = 0 if each.item.text in counted else outcome.tokens
+                    counted.add(each.item.text)
+                    yield each.index, self._forward(each, outcome, timing, tokens)
 
     def assigned(self, topic: str, partitions: Sequence[int], partition_count: int) -> None:
         """Nothing to load: every partition is served by the one encoder."""
@@ -108,7 +111,7 @@ class EncoderStage:
                 encoder_space=record.space,
             )
 
-    def _forward(self, admitted: _Admitted, encoded: Encoded, timing: StageTiming) -> Outcome:
+    def _forward(self, admitted: _Admitted, encoded: Encoded, timing: StageTiming, tokens: int) -> Outcome:
         placement, envelope = admitted.route.placement, admitted.job.envelope
         source = parse_stage_topic(admitted.job.record.topic)
         assert source is not None, "the worker reads requests topics only"
@@ -120,5 +123,5 @@ class EncoderStage:
             topic=embeddings_topic(self._ring, placement.cell, source.lane),
             key=tenant_key(envelope.tenant, placement.spread, envelope.reply.correlation_id),
             value=value,
-            tokens=encoded.tokens,
+            tokens=tokens,
         )

@@ -156,7 +156,7 @@ def test_a_text_that_breaks_its_run_breaks_nothing_else(
 
 def test_each_run_says_its_tokens_and_gives_its_results_at_once(small_build: EncoderBuild) -> None:
     model = EncoderModel.load(small_build.record(ring("en")), small_build.files, EncoderOptions(tokens_per_run=8))
-    runs = model.encode([TextItem(text, POOLED) for text in ("go go go go go", "", "go", "go go", "go")])
+    runs = model.encode([TextItem(text, POOLED) for text in ("go go go go go", "", "go", "go go", "no")])
     shape = [(run.tokens, [index for index, _ in run.outcomes]) for run in runs]
     assert shape == [(0, [1]), (6, [2, 4]), (4, [3]), (7, [0])]
 
@@ -210,3 +210,13 @@ def test_outcomes_are_what_travels(small_model: EncoderModel) -> None:
     assert index == 0
     assert isinstance(outcome, Encoded)
     assert outcome.tensor.precision is Precision.FLOAT16
+
+
+def test_a_text_that_several_read_is_computed_once(small_model: EncoderModel) -> None:
+    texts = ["move 40 euros", "hello", "move 40 euros", "move 40 euros"]
+    items = [TextItem(text, view) for text, view in zip(texts, (POOLED, WORDS, WORDS, POOLED), strict=True)]
+    runs = list(small_model.encode(items))
+    alone = [next(iter(small_model.encode([item]))) for item in items]
+    assert sum(run.tokens for run in runs) == alone[0].tokens + alone[1].tokens
+    found = {index: outcome for run in runs for index, outcome in run.outcomes}
+    assert found == {index: run.outcomes[0][1] for index, run in enumerate(alone)}

@@ -10,9 +10,9 @@ from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.stage.work import Forward, Job, Outcome, Record, Stage
 from manyheads.infra.telemetry import Metrics
 from manyheads.topics.codec import pack
-from manyheads.topics.errors import ErrorCode, ManyheadsError
+from manyheads.topics.errors import ErrorCode, ManyheadsError, RoutingError
 from manyheads.topics.headers import Envelope, ReplyAddress
-from manyheads.topics.messages import Embedding, Request
+from manyheads.topics.messages import Embedding, Request, SharedRequest
 from manyheads.topics.metrics import BATCH_TOKENS
 from manyheads.topics.names import Lane, RingName, cell, requests_topic, ring, space, tenant, version
 from manyheads.topics.partitions import tenant_key, tenant_keys
@@ -111,8 +111,21 @@ def test_a_big_tenant_is_spread_over_its_keys(stage: EncoderStage) -> None:
     assert set(keys) == set(tenant_keys(tenant("big"), 4))
 
 
+def test_a_text_for_several_tenants_is_read_once_and_keyed_by_each(stage: EncoderStage) -> None:
+    value = SharedRequest(text="move 40 euros").to_bytes()
+    outcomes = _process(stage, [_job(name, value) for name in ("intents", "nobody", "entities")])
+    assert isinstance(outcomes[1], RoutingError)
+    (first, intents), (last, entities) = _forwarded(outcomes[0]), _forwarded(outcomes[2])
+    assert (first.topic, first.key) == ("nlu.en.c0.embeddings", b"intents")
+    assert (last.topic, last.key) == ("nlu.en.c1.embeddings", b"entities")
+    assert (str(intents.view), str(entities.view)) == ("pooled:1,2,3", "words:3")
+    (alone,) = _process(stage, [_job("entities", _text("move 40 euros"))])
+    assert _forwarded(alone)[1].tensor == entities.tensor
+    assert (first.tokens, last.tokens) == (_forwarded(alone)[0].tokens, 0)
+
+
 def test_the_timing_is_the_wait_and_the_time_since_the_batch_began(stage: EncoderStage) -> None:
-    texts = ["go " * 240, "go", "go " * 240]
+    texts = ["go " * 240, "go", "no " * 240]
     outcomes = _process(stage, [_job("intents", _text(text)) for text in texts])
     timings = [_forwarded(outcome)[1].timing for outcome in outcomes]
     assert [timing.queue_ms for timing in timings] == [2.5] * 3
