@@ -17,6 +17,7 @@ INTERRUPTED = 130
 _EXTRAS = {
     "typer": "cli",
     "rich": "cli",
+    "yaml": "cli",
     "kafka": "cli",
     "prometheus_client": "lag",
     "nicegui": "dashboard",
