@@ -1,42 +1,17 @@
 """The alert rules: each is tested, by Prometheus' own tool, and asks only for metrics that are there."""
 
-import os
-import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
-from manyheads.topics.lag_metrics import ALL_LAG_METRICS
-from manyheads.topics.metrics import ALL_METRICS, MetricKind
+from tests.support.grafana import SERIES, metrics_in
+from tests.support.prometheus import FOLDER
 
-FOLDER = Path(__file__).parents[2] / "infra" / "prometheus"
 RULES = [
     rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"]
 ]
 CASES = yaml.safe_load((FOLDER / "alerts_test.yml").read_text("utf-8"))["tests"]
-SERIES = {
-    name
-    for spec in (*ALL_METRICS, *ALL_LAG_METRICS)
-    for name in (
-        [f"{spec.name}_{part}" for part in ("bucket", "sum", "count")]
-        if spec.kind is MetricKind.HISTOGRAM
-        else [spec.name]
-    )
-}
-
-
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    """Prometheus' own tool, of Debian's package ``prometheus``."""
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail("promtool is not installed: apt-get install prometheus")
-        pytest.skip("this machine has no promtool")
-    return found
 
 
 def run(promtool: str, *arguments: str) -> None:
@@ -62,6 +37,6 @@ def test_an_alert_has_a_case_in_which_it_fires_and_says_what_to_do(rule: dict[st
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_asks_for_metrics_that_are_there(rule: dict[str, object]) -> None:
-    asked = set(re.findall(r"\b(?:manyheads|kafka)_\w+", str(rule["expr"])))
-    assert asked <= SERIES
-    assert asked or "up{" in str(rule["expr"])
+    asked = metrics_in(str(rule["expr"]))
+    assert asked
+    assert asked <= SERIES | {"up"}

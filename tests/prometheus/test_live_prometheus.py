@@ -1,0 +1,167 @@
+"""Every query of the dashboards and alerts, and the lag figures, in a real Prometheus that scrapes a real stack."""
+
+import math
+from collections.abc import Iterable, Mapping
+from urllib.request import urlopen
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from manyheads.infra.lag import LagMonitor
+from manyheads.topics.names import encoder_group, requests_topic
+from tests.broker.pipelines import FR
+from tests.prometheus.live_stack import COMMITTED, UNREAD, Live, commit
+from tests.support.grafana import DASHBOARDS, Query, filled_in, metrics_in, queries
+from tests.support.prometheus import FOLDER, until
+
+RULES = [
+    rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"]
+]
+# Longer than any test run, so that a slow machine does not lose the traffic out of sight.
+BUILT_IN = {"__rate_interval": "1h"}
+ALL = BUILT_IN | {"ring": ".*", "cell": ".*", "lane": ".*"}
+ONE = BUILT_IN | {"ring": "(en)", "cell": "(c0)", "lane": "(interactive)"}
+"""what Grafana puts in for All, and for one choice of each variable"""
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def has_numbers(live: Live, query: Query, expr: str) -> bool:
+    if query.instant:
+        return any(not math.isnan(sample.value) for sample in live.prometheus.instant(expr))
+    return any(not math.isnan(value) for values in live.prometheus.series(expr, live.since) for value in values)
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_a_panel_has_something_to_show(live: Live, query: Query) -> None:
+    for values in (ALL, ONE):
+        expr = filled_in(query.expr, values)
+        until(lambda expr=expr: has_numbers(live, query, expr), lambda expr=expr: f"nothing for {expr}")  # type: ignore[misc]
+
+
+def test_every_variable_has_its_values(live: Live) -> None:
+    choices = {"ring": {"en", "fr"}, "cell": {"c0"}, "lane": {"interactive", "batch"}}
+    for dashboard in DASHBOARDS.values():
+        for variable in dashboard["templating"]["list"]:
+            selector, _, label = (
+                variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rpartition(", ")
+            )
+            found = set(live.prometheus.label_values(label, filled_in(selector, ALL)))
+            assert found
+            assert found <= choices[variable["name"]]
+
+
+def test_every_metric_of_the_alerts_has_been_scraped(live: Live) -> None:
+    asked = set().union(*(metrics_in(rule["expr"]) for rule in RULES))
+    assert asked <= live.prometheus.metric_names()
+
+
+def test_every_alert_is_evaluated_and_those_with_cause_are_on(live: Live) -> None:
+    def active() -> set[tuple[str, str]]:
+        return {
+            (rule["name"], alert["labels"].get("group", ""))
+            for rule in live.prometheus.rules()
+            for alert in rule["alerts"]
+        }
+
+    found = live.prometheus.rules()
+    assert {rule["name"] for rule in found} == {rule["alert"] for rule in RULES}
+    wanted = {("DeadLetters", ""), ("Stalled", encoder_group(FR))}
+    until(lambda: wanted <= active(), lambda: f"{wanted} are not among {active()}")
+    until(
+        lambda: {rule["health"] for rule in live.prometheus.rules()} == {"ok"},
+        lambda: f"{[rule for rule in live.prometheus.rules() if rule['health'] != 'ok']}",
+    )
+    causeless = {"WorkerDown", "NoWorker", "KafkaAway", "LagNotMeasured"}
+    assert not causeless & {name for name, _ in active()}
+
+
+def test_every_target_is_up_and_every_record_counted(live: Live) -> None:
+    targets = live.prometheus.targets()
+    assert {(target["labels"]["job"], target["health"]) for target in targets} == {
+        (job, "up") for job in ("encoder_worker", "head_worker", "lag")
+    }
+    assert live.finished() == live.sent()
+
+
+def test_the_lag_is_what_was_written_and_not_done(live: Live) -> None:
+    labels = f'topic="{requests_topic(FR)}", partition="0"'
+
+    def value(query: str) -> float:
+        (sample,) = live.prometheus.instant(query)
+        return sample.value
+
+    group = f'group="{encoder_group(FR)}", {labels}'
+    assert value(f"kafka_partition_latest_offset{{{labels}}}") == UNREAD
+    assert value(f"kafka_consumergroup_group_offset{{{group}}}") == COMMITTED
+    assert value(f"kafka_consumergroup_group_lag{{{group}}}") == UNREAD - COMMITTED
+    age = f"kafka_consumergroup_group_lag_seconds{{{group}}}"
+    written = f"scalar(manyheads_lag_measured_timestamp_seconds) - {age}"
+    assert value(written) == pytest.approx(live.since + COMMITTED, abs=0.1), (
+        "the record at the committed offset was written then"
+    )
+
+    with LagMonitor(live.settings) as monitor:
+        measured = {
+            (group.group, each.topic, str(each.partition)): each.lag
+            for group in monitor.poll().groups
+            for each in group.partitions
+        }
+    samples = live.prometheus.instant("kafka_consumergroup_group_lag")
+    in_prometheus = {
+        (each.labels["group"], each.labels["topic"], each.labels["partition"]): each.value for each in samples
+    }
+    assert len(samples) == len(in_prometheus)
+    assert in_prometheus == measured
+
+
+def test_prometheus_has_the_exporters_page(live: Live) -> None:
+    """Every sample with its labels, and the values, but for times: those are others at each look."""
+    until(
+        lambda: not differences(served(live), stored(live)),
+        lambda: f"served and stored differ, such as {differences(served(live), stored(live))[:3]}",
+    )
+    assert len(served(live)) > 200
+
+
+def served(live: Live) -> Series:
+    """The page of the lag exporter."""
+    with urlopen(live.exporter_url) as response:
+        families = text_string_to_metric_families(response.read().decode())
+    return series((sample.name, sample.labels, sample.value) for family in families for sample in family.samples)
+
+
+def stored(live: Live) -> Series:
+    """What Prometheus has of it."""
+    samples = live.prometheus.instant('{job="lag", __name__=~"(kafka|manyheads)_.+"}')
+    return series((sample.labels["__name__"], sample.labels, sample.value) for sample in samples)
+
+
+def series(samples: Iterable[tuple[str, Mapping[str, str], float]]) -> Series:
+    """Without what Prometheus adds; to it an empty label is none."""
+    added = {"__name__", "job", "instance"}
+    return {
+        (name, frozenset((label, text) for label, text in labels.items() if text and label not in added)): value
+        for name, labels, value in samples
+    }
+
+
+def differences(one: Series, other: Series) -> list[tuple[str, frozenset[tuple[str, str]]]]:
+    return [
+        key
+        for key in one.keys() | other.keys()
+        if key not in one or key not in other or (one[key] != other[key] and "seconds" not in key[0])
+    ]
+
+
+def test_what_is_done_meanwhile_is_followed(live: Live) -> None:
+    commit(live.settings, UNREAD)
+    group = f'group="{encoder_group(FR)}"'
+    until(
+        lambda: [each.value for each in live.prometheus.instant(f"manyheads_lag_records{{{group}}}")] == [0],
+        lambda: "the lag is not 0",
+    )
+    until(
+        lambda: [each.value for each in live.prometheus.instant(f'manyheads_lag_state{{{group}, state="OK"}}')] == [1],
+        lambda: "the state is not OK",
+    )
