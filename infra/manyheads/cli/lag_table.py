@@ -27,7 +27,10 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def snapshot_view(snapshot: LagSnapshot, *, partitions: bool, sampled: bool) -> RenderableType:
-    """The groups, or all their partitions, and under them what is not well."""
+    """The groups, or all their partitions, and under them what is not well.
+
+    Names and sentences may be anybody's, so they are never read as markup.
+    """
     at = datetime.fromtimestamp(snapshot.at_ms / 1_000, UTC).astimezone()
     if snapshot.broker is not None:
         return Group(Text(f"  {at:%H:%M:%S}  Kafka is away", style="bold red"), Text(f"  {snapshot.broker}"))
@@ -51,7 +54,7 @@ def snapshot_json(snapshot: LagSnapshot) -> dict[str, Any]:
 def _groups(groups: Iterable[GroupLag]) -> Table:
     table = _table("group", "state", *_NUMBERS, "members")
     for group in groups:
-        table.add_row(group.group, _state(group.state), *_figures(group), f"{len(group.members)}")
+        table.add_row(Text(group.group), _state(group.state), *_figures(group), f"{len(group.members)}")
     return table
 
 
@@ -60,12 +63,12 @@ def _partitions(groups: Iterable[GroupLag]) -> Table:
     for group in groups:
         table.add_row(Text(group.group, style="bold"), _state(group.state), *_figures(group))
         for each in group.partitions:
-            table.add_row(f"  {each.topic}-{each.partition}", _state(each.state), *_figures(each))
+            table.add_row(Text(f"  {each.topic}-{each.partition}"), _state(each.state), *_figures(each))
     return table
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
         number = heading in (*_NUMBERS, "members")
         name = heading.startswith("group")
@@ -92,13 +95,13 @@ def _remarks(snapshot: LagSnapshot) -> Iterable[RenderableType]:
         unwell = [each for each in group.partitions if each.state is not LagState.OK]
         if len(snapshot.groups) == 1 and unwell:
             for each in unwell:
-                lines.add_row(_state(each.state, indent=2), f"{each.topic}-{each.partition}: {each.sentence}")
+                lines.add_row(_state(each.state, indent=2), Text(f"{each.topic}-{each.partition}: {each.sentence}"))
         elif group.state is not LagState.OK:
-            lines.add_row(_state(group.state, indent=2), f"{group.group}: {group.sentence}")
+            lines.add_row(_state(group.state, indent=2), Text(f"{group.group}: {group.sentence}"))
     for letters in snapshot.dead_letters:
         if letters.count:
             rate = f", {letters.rate:,.1f} a second" if letters.rate else ""
-            lines.add_row(Text("  dead letters", style="yellow"), f"{letters.topic}: {letters.count:,}{rate}")
+            lines.add_row(Text("  dead letters", style="yellow"), Text(f"{letters.topic}: {letters.count:,}{rate}"))
     return [lines, Text()] if lines.row_count else []
 
 

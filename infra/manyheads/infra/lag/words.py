@@ -57,9 +57,10 @@ def group_sentence(state: LagState, partitions: Sequence[PartitionLag]) -> str:
 def expired_sentence(committed: int, start: int) -> str:
     """The group's next records were deleted before it read them."""
     lost = start - committed
+    gone = "1 offset from {} on was" if lost == 1 else f"{lost:,} offsets from {{}} on were"
     return (
-        f"{lost:,} {'offset' if lost == 1 else 'offsets'} from {committed:,} on were deleted before the group read"
-        f" them (the log begins at {start:,} now): records are lost to it; raise the topic's retention, or work faster"
+        f"{gone.format(f'{committed:,}')} deleted before the group came there (the log begins at {start:,} now):"
+        " records are lost to it; raise the topic's retention, or work faster"
     )
 
 
