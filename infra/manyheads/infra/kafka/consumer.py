@@ -54,7 +54,7 @@ class ConfluentConsumer:
             if error is not None:
                 self._check(error)
             elif (self._topic, message.partition()) in self._assigned:  # else it left between poll and consume
-                records.append(_record(message))
+                records.append(as_record(message))
         return records
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
@@ -168,7 +168,8 @@ class ConfluentConsumer:
         )
 
 
-def _record(message: Any) -> Record:
+def as_record(message: Any) -> Record:
+    """The record that a message without an error carries."""
     # Any: the stubs allow for messages that carry errors and have no topic.
     return Record(
         message.topic(),
