@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.headers import Envelope, reply_headers
@@ -27,7 +27,7 @@ _TIMING = StageTiming(queue_ms=0.25, compute_ms=1.5)
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came."""
+    """A request as it came, one for each of its tenants."""
 
     text: str
     envelope: Envelope
@@ -65,6 +65,7 @@ class Responder:
         self._producer = producer
         self.answer: Callable[[Asked], Sequence[Reply]] = echo
         self.seen: list[Asked] = []
+        self.records = 0
         self._arrived = asyncio.Condition()
 
     async def has_seen(self, count: int) -> Sequence[Asked]:
@@ -87,20 +88,20 @@ class Responder:
         while True:
             for records in (await self._consumer.getmany(timeout_ms=1_000)).values():
                 for record in records:
-                    asked = Asked(
-                        Request.from_bytes(record.value).text, Envelope.from_headers(record.headers), record.partition
-                    )
-                    for reply in self.answer(asked):
-                        address = asked.envelope.reply
-                        await self._producer.send(
-                            address.topic,
-                            reply.to_bytes(),
-                            partition=address.partition,
-                            headers=list(reply_headers(address)),
-                        )
-                    self.seen.append(asked)
+                    await self._take(record)
                 async with self._arrived:
                     self._arrived.notify_all()
+
+    async def _take(self, record: ConsumerRecord) -> None:
+        text = Request.from_bytes(record.value).text
+        self.records += 1
+        for envelope in Envelope.from_headers(record.headers).for_each():
+            asked = Asked(text, envelope, record.partition)
+            for reply in self.answer(asked):
+                address = envelope.reply
+                headers = list(reply_headers(address))
+                await self._producer.send(address.topic, reply.to_bytes(), partition=address.partition, headers=headers)
+            self.seen.append(asked)
 
 
 @asynccontextmanager

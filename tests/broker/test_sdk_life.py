@@ -4,11 +4,11 @@ import asyncio
 import gc
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from manyheads.infra.settings import KafkaSettings
-from manyheads.producers import Answer, Client, ClientClosed, ClientOptions, Lane
+from manyheads.producers import Client, ClientOptions, Lane
+from manyheads.producers.kafka_link import KafkaLink
 from manyheads.producers.reader import ReplyReader
 from manyheads.topics.names import REPLIES_TOPIC, RingName, requests_topic
 from tests.broker.sdk_responder import Responder, prediction, responding
@@ -19,6 +19,13 @@ def open_sockets() -> int:
     """Of this process."""
     gc.collect()
     return sum(each.is_socket() for each in Path("/proc/self/fd").iterdir())
+
+
+def kafka_link(client: Client) -> KafkaLink:
+    """What the client is linked by."""
+    link = client._exchange._link
+    assert isinstance(link, KafkaLink)
+    return link
 
 
 async def test_a_closed_client_leaves_no_task_and_no_socket(kafka_settings: KafkaSettings, ring: RingName) -> None:
@@ -33,61 +40,20 @@ async def test_a_closed_client_leaves_no_task_and_no_socket(kafka_settings: Kafk
     assert open_sockets() == sockets
 
 
-async def test_closing_waits_for_answers_that_are_still_to_come(
-    kafka_settings: KafkaSettings, ring: RingName, responder: Responder
-) -> None:
-    responder.answer = lambda asked: []
-    client = await Client(kafka_settings, ring=ring, timeout=30.0).open()
-    call = asyncio.create_task(client.predict("acme-bank", "hello"))
-    (asked,) = await responder.has_seen(1)
-    closing = asyncio.create_task(client.close(timeout=30.0))
-    await asyncio.sleep(0)
-    with pytest.raises(ClientClosed):
-        await client.predict("acme-bank", "too late to begin")
-    await responder.reply(asked, prediction("hello"))
-    await closing
-    assert (await call).intent.name == "hello"
-
-
-async def test_closing_ends_what_has_no_answer_by_then(kafka_settings: KafkaSettings, ring: RingName) -> None:
-    client = await Client(kafka_settings, ring=ring, timeout=30.0).open()
-    calls = [asyncio.create_task(client.predict("acme-bank", "hello")) for _ in range(3)]
-    await asyncio.sleep(0)
-    await asyncio.gather(client.close(timeout=0.1), client.close(), client.close())
-    for call in calls:
-        with pytest.raises(ClientClosed, match="before an answer came"):
-            await call
-    await client.close()
-
-
-async def test_leaving_by_an_exception_does_not_wait(kafka_settings: KafkaSettings, ring: RingName) -> None:
-    calls: list[asyncio.Task[Answer]] = []
-
-    async def fail_with_a_call_in_flight() -> None:
-        async with Client(kafka_settings, ring=ring, timeout=600.0) as client:
-            calls.append(asyncio.create_task(client.predict("acme-bank", "hello")))
-            await asyncio.sleep(0)
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        await fail_with_a_call_in_flight()
-    with pytest.raises(ClientClosed):
-        await calls[0]
-
-
 async def test_a_lost_sequence_number_costs_no_request(
     kafka_settings: KafkaSettings, ring: RingName, responder: Responder
 ) -> None:
     # What an idempotent producer meets when a broker has lost the end of its log: everything after it is refused.
     async with Client(kafka_settings, ring=ring, timeout=30.0) as client:
         await asyncio.gather(*(client.predict("acme-bank", f"before {i}") for i in range(20)))
-        producer = client._exchange._sender._producer
+        sender = kafka_link(client).sender
+        producer = sender._producer
         assert producer is not None
         for partition in range(TEST_PARTITIONS.requests):
             producer._txn_manager.increment_sequence_number(TopicPartition(requests_topic(ring), partition), 7)
         answers = await asyncio.gather(*(client.predict("acme-bank", f"after {i}") for i in range(20)))
         assert [answer.intent.name for answer in answers] == [f"after {i}" for i in range(20)]
-        assert client._exchange._sender._producer is not producer
+        assert sender._producer is not producer
 
 
 async def test_a_lost_consumer_misses_no_reply(
@@ -97,12 +63,13 @@ async def test_a_lost_consumer_misses_no_reply(
     async with Client(kafka_settings, ring=ring, timeout=30.0) as client:
         call = asyncio.create_task(client.predict("acme-bank", "hello"))
         (asked,) = await responder.has_seen(1)
-        consumer = client._exchange._reader._consumer
+        reader = kafka_link(client).reader
+        consumer = reader._consumer
         assert consumer is not None
         consumer._fetcher.error_future.cancel()
         await responder.reply(asked, prediction("hello"))
         assert (await call).intent.name == "hello"
-        assert client._exchange._reader._consumer is not consumer
+        assert reader._consumer is not consumer
 
 
 async def test_batch_answers_of_an_aborted_transaction_are_never_seen(
@@ -141,7 +108,7 @@ async def test_an_open_batch_transaction_delays_no_interactive_answer(
 async def test_a_reader_goes_on_where_it_was_not_at_the_end(kafka_settings: KafkaSettings, topic_admin: object) -> None:
     replies: asyncio.Queue[tuple[bytes, bytes | None]] = asyncio.Queue()
     reader = ReplyReader(
-        kafka_settings, ClientOptions(), Lane.INTERACTIVE, lambda key, value: replies.put_nowait((key, value))
+        kafka_settings, ClientOptions(), Lane.INTERACTIVE, lambda key, value, headers: replies.put_nowait((key, value))
     )
     await reader.open()
     await reader.attach(0)

@@ -9,9 +9,10 @@ Every error is a :class:`ManyheadsError` with a stable ``code``, a message that 
 
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers.answer import Answer, Entity, PredictRequest, Result
-from manyheads.producers.calls import Counts
 from manyheads.producers.client import Client
+from manyheads.producers.counts import Counts
 from manyheads.producers.options import ClientOptions
+from manyheads.producers.sync import SyncClient
 from manyheads.topics.errors import (
     ArtifactError,
     BrokerError,
@@ -52,6 +53,7 @@ __all__ = [
     "Result",
     "RoutingError",
     "StageTiming",
+    "SyncClient",
     "Timings",
     "Truncation",
     "Versions",

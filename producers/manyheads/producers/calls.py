@@ -1,20 +1,27 @@
 """The calls of one client, from admission to their one outcome. No I/O and no clock: the time is an argument.
 
-A call waits for a slot, is ready, is sent, is accepted by the broker, and is settled: by a reply, by its deadline, by
-its caller's cancellation or by the client's end. The first of these wins; whatever comes later is ignored and counted.
-A settled call leaves nothing behind but, if it was sent, its id for a while, to know a late reply by.
+A call is one answer that somebody waits for; a dispatch is the one record that asks for it, or, where one text goes to
+many tenants, for several. A dispatch waits for its slots, is ready, is sent and is accepted by the broker; each of its
+calls is settled: by a reply, by its deadline, by its caller's cancellation or by the client's end. The first of these
+wins; whatever comes later is ignored and counted. A settled call leaves nothing behind but, if it was sent, its id for
+a while, to know a late reply by.
 """
 
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from manyheads.producers.answer import Answer
+from manyheads.producers.counts import Counts
 from manyheads.topics.errors import ErrorCode, ManyheadsError, Overloaded
 from manyheads.topics.headers import Headers
 from manyheads.topics.names import RingName, TenantName
+
+if TYPE_CHECKING:
+    from manyheads.producers.spans import SendSpan
 
 PREFIX_BYTES = 8
 _COUNTER_BYTES = 8
@@ -23,12 +30,12 @@ _STALE_DEADLINES = 1_000
 
 
 class Phase(IntEnum):
-    """How far a call has come."""
+    """How far a dispatch has come."""
 
     WAITING = 0
-    """for a slot"""
+    """for slots"""
     READY = 1
-    """has a slot, is not yet with the Kafka client"""
+    """has its slots, is not yet with the Kafka client"""
     SENT = 2
     """with the Kafka client, not yet acknowledged"""
     ACCEPTED = 3
@@ -41,48 +48,49 @@ Finish = Callable[[Outcome], None]
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One request on its way. Only :class:`CallTable` changes it."""
+    """One answer that somebody waits for. Only :class:`CallTable` changes it."""
 
     correlation_id: bytes
     tenant: TenantName
     ring: RingName
     text: str
-    topic: str
-    value: bytes
-    headers: Headers
     opened: float
     """seconds of the table's clock, as all times here"""
     deadline: float
     finish: Finish
     """takes the outcome from whoever settles the call; the table itself never calls it"""
-    phase: Phase = Phase.WAITING
-    sent: float | None = None
-    """when it was last handed to the Kafka client"""
+    dispatch: "Dispatch" = field(init=False, repr=False)
     settled: bool = False
 
+    @property
+    def phase(self) -> Phase:
+        """How far it has come."""
+        return self.dispatch.phase
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a client has seen since it was opened."""
 
-    waiting: int = 0
-    """calls that wait for a slot, now"""
-    in_flight: int = 0
-    """calls that have a slot, now"""
-    opened: int = 0
-    """calls that were let in"""
-    answered: int = 0
-    """calls that got a reply, a prediction or an error"""
-    expired: int = 0
-    """calls whose deadline passed first"""
-    overloaded: int = 0
-    """calls that were not let in, because too many waited"""
-    late_replies: int = 0
-    """replies to calls that had expired or been cancelled"""
-    duplicate_replies: int = 0
-    """second replies to the same call"""
-    foreign_replies: int = 0
-    """replies to other clients on the same reply partition"""
+@dataclass(slots=True, eq=False)
+class Dispatch:
+    """One record on its way, and the calls that it makes: one, or one for each of its tenants.
+
+    Only :class:`CallTable` changes it.
+    """
+
+    topic: str
+    value: bytes
+    headers: Headers
+    calls: tuple[Call, ...]
+    """all of them until the last is settled, none from then on"""
+    phase: Phase = Phase.WAITING
+    sent: float | None = None
+    """when it was last handed to the Kafka client, seconds of the table's clock"""
+    unsettled: int = 0
+    """calls without an outcome, once it is open"""
+    span: "SendSpan | None" = None
+    """where it is traced"""
+
+    def __post_init__(self) -> None:
+        for call in self.calls:
+            call.dispatch = self
 
 
 class CallTable:
@@ -90,7 +98,7 @@ class CallTable:
 
     Args:
         prefix: eight random bytes that no other client has; every correlation id begins with them.
-        max_in_flight: calls that have a slot at one time.
+        max_in_flight: calls that have a slot at one time. A dispatch of more calls than that travels alone.
         max_waiting: calls that wait for a slot at one time.
     """
 
@@ -101,8 +109,9 @@ class CallTable:
         self._max_waiting = max_waiting
         self._next_number = 0
         self._open: dict[bytes, Call] = {}
-        self._waiting: OrderedDict[bytes, Call] = OrderedDict()
-        self._ready: OrderedDict[bytes, Call] = OrderedDict()
+        self._waiting: OrderedDict[Dispatch, None] = OrderedDict()
+        self._waiting_calls = 0
+        self._ready: OrderedDict[Dispatch, None] = OrderedDict()
         self._deadlines: list[tuple[float, bytes, Call]] = []
         self._unanswered: OrderedDict[bytes, None] = OrderedDict()
         self._seen: Counter[str] = Counter()
@@ -113,64 +122,72 @@ class CallTable:
     @property
     def counts(self) -> Counts:
         """The counts as they are now."""
-        waiting = len(self._waiting)
-        in_flight = len(self._open) - waiting
-        return Counts(waiting=waiting, in_flight=in_flight, opened=self._next_number, **self._seen)
+        return Counts(
+            waiting=self._waiting_calls,
+            in_flight=len(self._open) - self._waiting_calls,
+            opened=self._next_number,
+            **self._seen,
+        )
 
-    def next_id(self) -> bytes:
-        """A correlation id that no other call has, of this client or another."""
-        return self._prefix + self._next_number.to_bytes(_COUNTER_BYTES, "big")
+    def next_ids(self, count: int = 1) -> tuple[bytes, ...]:
+        """The correlation ids of the next calls; no other call has them, of this client or another."""
+        first = self._next_number
+        return tuple(self._prefix + number.to_bytes(_COUNTER_BYTES, "big") for number in range(first, first + count))
 
-    def open(self, call: Call) -> None:
-        """Let a call with :meth:`next_id` in. Raises Overloaded if every slot is taken and too many wait for one."""
-        assert call.correlation_id == self.next_id()
-        if len(self._open) - len(self._waiting) < self._max_in_flight:
-            call.phase = Phase.READY
-            self._ready[call.correlation_id] = call
-        elif len(self._waiting) < self._max_waiting:
-            self._waiting[call.correlation_id] = call
+    def open(self, dispatch: Dispatch) -> None:
+        """Let a dispatch in whose calls have :meth:`next_ids`. Raises Overloaded if too many wait for a slot."""
+        calls = dispatch.calls
+        assert calls[0].correlation_id == self.next_ids()[0]
+        if not self._waiting and self._have_room_for(len(calls)):
+            dispatch.phase = Phase.READY
+            self._ready[dispatch] = None
+        elif self._waiting_calls + len(calls) <= self._max_waiting:
+            self._waiting[dispatch] = None
+            self._waiting_calls += len(calls)
         else:
-            self._seen["overloaded"] += 1
+            self._seen["overloaded"] += len(calls)
             raise Overloaded(
                 ErrorCode.OVERLOADED,
-                f"{self._max_in_flight:,} requests are in flight and {self._max_waiting:,} wait for a slot: "
+                f"{self._max_in_flight:,} requests are in flight and {self._max_waiting:,} may wait for a slot: "
                 "send slower, add workers, or raise max_in_flight",
                 in_flight=self._max_in_flight,
-                waiting=self._max_waiting,
+                waiting=self._waiting_calls,
             )
-        self._next_number += 1
-        self._open[call.correlation_id] = call
-        heapq.heappush(self._deadlines, (call.deadline, call.correlation_id, call))
+        self._next_number += len(calls)
+        dispatch.unsettled = len(calls)
+        for call in calls:
+            self._open[call.correlation_id] = call
+            heapq.heappush(self._deadlines, (call.deadline, call.correlation_id, call))
 
-    def next_ready(self, now: float) -> Call | None:
-        """The next call to hand to the Kafka client, which now counts as sent; None if there is none."""
+    def next_ready(self, now: float) -> Dispatch | None:
+        """The next dispatch to hand to the Kafka client, which now counts as sent; None if there is none."""
         if not self._ready:
             return None
-        _, call = self._ready.popitem(last=False)
-        call.phase = Phase.SENT
-        call.sent = now
-        return call
+        dispatch, _ = self._ready.popitem(last=False)
+        dispatch.phase = Phase.SENT
+        dispatch.sent = now
+        return dispatch
 
     @property
     def has_ready(self) -> bool:
-        """Whether :meth:`next_ready` has a call."""
+        """Whether :meth:`next_ready` has a dispatch."""
         return bool(self._ready)
 
-    def accepted(self, call: Call) -> None:
-        """The broker acknowledged the call."""
-        if not call.settled:
-            self._ready.pop(call.correlation_id, None)
-            call.phase = Phase.ACCEPTED
+    def accepted(self, dispatch: Dispatch) -> None:
+        """The broker acknowledged the dispatch."""
+        if dispatch.unsettled:
+            self._ready.pop(dispatch, None)
+            dispatch.phase = Phase.ACCEPTED
 
-    def returned(self, call: Call) -> None:
-        """The Kafka client failed to deliver the call, or lost count of it: it is ready to be sent again."""
-        if not call.settled and call.phase is Phase.SENT:
-            call.phase = Phase.READY
-            self._ready[call.correlation_id] = call
+    def returned(self, dispatch: Dispatch) -> None:
+        """The Kafka client failed to deliver the dispatch, or lost count of it: it is ready to be sent again."""
+        if dispatch.unsettled and dispatch.phase is Phase.SENT:
+            dispatch.phase = Phase.READY
+            self._ready[dispatch] = None
 
-    def unacknowledged(self) -> tuple[Call, ...]:
-        """The calls that are with the Kafka client."""
-        return tuple(call for call in self._open.values() if call.phase is Phase.SENT)
+    def unacknowledged(self) -> tuple[Dispatch, ...]:
+        """What is with the Kafka client."""
+        return tuple(dict.fromkeys(call.dispatch for call in self._open.values() if call.phase is Phase.SENT))
 
     def match(self, correlation_id: bytes) -> Call | None:
         """The call that a reply settles; None if the reply is late, a duplicate or somebody else's."""
@@ -193,7 +210,7 @@ class CallTable:
         if call.settled:
             return False
         self._end(call)
-        if call.sent is not None:
+        if call.dispatch.sent is not None:
             self._unanswered[call.correlation_id] = None
             if len(self._unanswered) > _REMEMBERED:
                 self._unanswered.popitem(last=False)
@@ -206,10 +223,7 @@ class CallTable:
             _, _, call = heapq.heappop(self._deadlines)
             if not call.settled:
                 due.append(call)
-        # Those that wait go first, or they would be given the slots of the others on the way.
-        due.sort(key=lambda call: call.phase)
-        for call in due:
-            self.settle(call)
+        self._settle_in_order(due)
         self._seen["expired"] += len(due)
         return tuple(due)
 
@@ -221,20 +235,36 @@ class CallTable:
 
     def settle_all(self) -> tuple[Call, ...]:
         """Every open call, settled."""
-        calls = tuple(sorted(self._open.values(), key=lambda call: call.phase))
+        calls = list(self._open.values())
+        self._settle_in_order(calls)
+        return tuple(calls)
+
+    def _settle_in_order(self, calls: list[Call]) -> None:
+        # Those that wait go first, or they would be given the slots of the others on the way.
+        calls.sort(key=lambda call: call.phase)
         for call in calls:
             self.settle(call)
-        return calls
+
+    def _have_room_for(self, calls: int) -> bool:
+        in_flight = len(self._open) - self._waiting_calls
+        return in_flight + calls <= self._max_in_flight or not in_flight
 
     def _end(self, call: Call) -> None:
         call.settled = True
         del self._open[call.correlation_id]
-        self._waiting.pop(call.correlation_id, None)
-        self._ready.pop(call.correlation_id, None)
-        while self._waiting and len(self._open) - len(self._waiting) < self._max_in_flight:
-            correlation_id, admitted = self._waiting.popitem(last=False)
+        dispatch = call.dispatch
+        dispatch.unsettled -= 1
+        if dispatch.phase is Phase.WAITING:
+            self._waiting_calls -= 1
+        if not dispatch.unsettled:
+            dispatch.calls = ()  # or each would keep the other until the garbage collector comes by
+            self._waiting.pop(dispatch, None)
+            self._ready.pop(dispatch, None)
+        while self._waiting and self._have_room_for(next(iter(self._waiting)).unsettled):
+            admitted, _ = self._waiting.popitem(last=False)
+            self._waiting_calls -= admitted.unsettled
             admitted.phase = Phase.READY
-            self._ready[correlation_id] = admitted
+            self._ready[admitted] = None
         if len(self._deadlines) > 2 * len(self._open) + _STALE_DEADLINES:
             self._deadlines = [entry for entry in self._deadlines if not entry[2].settled]
             heapq.heapify(self._deadlines)

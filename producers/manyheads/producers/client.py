@@ -1,22 +1,30 @@
 """The client: one object that sends texts and hands back answers."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from manyheads.infra.settings import KafkaSettings, load_settings
 from manyheads.producers.answer import Answer, PredictRequest, Result
-from manyheads.producers.calls import Call, Counts, Finish, Outcome
-from manyheads.producers.deadline import Clock, Deadline, checked_timeout
+from manyheads.producers.calls import Call, Finish, Outcome
+from manyheads.producers.clock import Clock, LoopClock
+from manyheads.producers.counts import Counts
+from manyheads.producers.deadline import Deadline, checked_timeout
+from manyheads.producers.drafting import Terms
 from manyheads.producers.exchange import Exchange
+from manyheads.producers.fanout import Gathering
+from manyheads.producers.kafka_link import KafkaLink
+from manyheads.producers.link import MakeLink
+from manyheads.producers.metrics import ClientMetrics
 from manyheads.producers.options import DEFAULT_OPTIONS, ClientOptions, checked_count
+from manyheads.producers.setup import Setup
 from manyheads.producers.stream import Requests, results_of
-from manyheads.producers.trace import active_traceparent
 from manyheads.topics import names
-from manyheads.topics.headers import Envelope
-from manyheads.topics.messages import Request
+from manyheads.topics.errors import ManyheadsError
+from manyheads.topics.limits import MAX_TARGETS
 from manyheads.topics.names import Lane
 from manyheads.topics.text import checked_text
 
@@ -37,6 +45,7 @@ class Client:
         timeout: seconds that a call may take if it says nothing else, and that opening may take.
         max_in_flight: requests on their way at one time; further calls wait for a slot, within their deadlines.
         options: the rest.
+        metrics: told of every call, such as a :class:`manyheads.producers.metrics.PrometheusMetrics`.
 
     Raises:
         InvalidSettings: the settings of Kafka are wrong; the message names the variable.
@@ -52,13 +61,17 @@ class Client:
         timeout: float = 10.0,
         max_in_flight: int = 10_000,
         options: ClientOptions = DEFAULT_OPTIONS,
+        metrics: ClientMetrics | None = None,
     ) -> None:
-        self._ring = names.ring(ring)
-        self._timeout = checked_timeout(timeout)
-        self._options = options
-        self._exchange = Exchange(
-            _kafka_settings(bootstrap_servers), options, Lane(lane), checked_count("max_in_flight", max_in_flight)
+        setup = Setup.checked(
+            ring=ring, lane=lane, timeout=timeout, max_in_flight=max_in_flight, options=options, metrics=metrics
         )
+        settings = _kafka_settings(bootstrap_servers)
+        self._prepare(setup, partial(KafkaLink, settings, options, setup.lane), LoopClock())
+
+    def _prepare(self, setup: Setup, make_link: MakeLink, clock: Clock) -> None:
+        self._setup = setup
+        self._exchange = Exchange(make_link, clock, setup)
 
     @property
     def counts(self) -> Counts:
@@ -73,16 +86,16 @@ class Client:
             RoutingError: unknown_ring.
             ClientClosed: it was opened before.
         """
-        await self._exchange.open(self._ring, self._timeout)
+        await self._exchange.open()
         return self
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - it ends the waiting, not the call
         """Take no more calls, wait for the answers still to come, disconnect; ``async with`` does it.
 
         Calls that have no answer after ``timeout`` seconds (None: ``options.close_timeout_s``) raise ClientClosed.
-        May be called again, also meanwhile.
+        May be called again, also meanwhile: 0 ends the waiting at once.
         """
-        await self._exchange.close(self._options.close_timeout_s if timeout is None else timeout)
+        await self._exchange.close(self._setup.options.close_timeout_s if timeout is None else timeout)
 
     async def predict(
         self,
@@ -118,7 +131,7 @@ class Client:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         request = PredictRequest(tenant, text, ring, timeout, traceparent)
-        call = await self._begin(request, lambda outcome: _resolve(future, outcome), self._timeout, deadline_ms)
+        call = await self._begin(request, lambda outcome: _resolve(future, outcome), self._setup.timeout, deadline_ms)
         try:
             return await future
         except asyncio.CancelledError:
@@ -126,6 +139,40 @@ class Client:
             if future.done() and not future.cancelled():
                 future.exception()  # it failed in the very moment of the cancellation
             raise
+
+    async def predict_for(
+        self,
+        tenants: Sequence[str],
+        text: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels with the request
+        deadline_ms: int | None = None,
+        ring: str | None = None,
+        traceparent: str | None = None,
+    ) -> tuple[Result, ...]:
+        """What ``text`` means to the head of each of ``tenants``: sent once, encoded once.
+
+        Args:
+            tenants: whose heads answer. One record names up to 1,000 of them; more travel in several.
+            text, timeout, deadline_ms, ring, traceparent: as for :meth:`predict`.
+
+        Returns:
+            One result for each tenant, in the order of ``tenants``, when the last is there: an answer, or an error that
+            concerns this tenant, such as a name that is none, no_active_head, deadline_exceeded or overloaded.
+
+        Raises:
+            InvalidRequest, DeadlineExceeded: the text or an argument cannot be used; nothing was sent.
+            BrokerError, RoutingError: there is no way to the ring.
+            ClientClosed: the client is not open.
+        """
+        requests = [PredictRequest(tenant, text, ring, timeout, traceparent) for tenant in tenants]
+        gathering = Gathering(requests)
+        calls = await self._begin_for(requests, gathering, deadline_ms)
+        try:
+            return await gathering.results()
+        finally:
+            for call in calls:
+                self._exchange.abandon(call)  # nothing where there is a result
 
     def predict_many(
         self, requests: Requests, *, in_flight: int = 256, ordered: bool = True, timeout: float | None = None
@@ -146,7 +193,7 @@ class Client:
             ClientClosed: the client is not open, or was closed: after the results of what was in flight.
         """
         self._exchange.check_open()
-        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        seconds = self._setup.timeout if timeout is None else checked_timeout(timeout)
 
         async def begin(request: PredictRequest, finish: Finish) -> Call:
             return await self._begin(request, finish, seconds)
@@ -165,33 +212,60 @@ class Client:
     async def _begin(
         self, request: PredictRequest, finish: Finish, default_timeout: float, deadline_ms: int | None = None
     ) -> Call:
+        tenant = names.tenant(request.tenant)
+        terms = await self._terms(request, default_timeout, deadline_ms)
+        exchange = self._exchange
+        (correlation_id,) = exchange.calls.next_ids()
+        call = terms.call(correlation_id, tenant, finish)
+        exchange.send(terms.dispatch((call,), exchange.reply_partition))
+        return call
+
+    async def _begin_for(
+        self, requests: Sequence[PredictRequest], gathering: Gathering, deadline_ms: int | None
+    ) -> list[Call]:
+        if not requests:
+            return []
+        terms = await self._terms(requests[0], self._setup.timeout, deadline_ms)
+        exchange = self._exchange
+        begun: list[Call] = []
+        wanted: list[tuple[names.TenantName, Finish]] = []
+        for index, request in enumerate(requests):
+            finish = gathering.finisher(index)
+            try:
+                wanted.append((names.tenant(request.tenant), finish))
+            except ManyheadsError as error:
+                finish(error)
+        for start in range(0, len(wanted), MAX_TARGETS):
+            together = wanted[start : start + MAX_TARGETS]
+            ids = exchange.calls.next_ids(len(together))
+            calls = [terms.call(each, tenant, finish) for each, (tenant, finish) in zip(ids, together, strict=True)]
+            try:
+                exchange.send(terms.dispatch(calls, exchange.reply_partition))
+            except ManyheadsError as error:
+                for call in calls:
+                    call.finish(copy(error))
+            else:
+                begun += calls
+        return begun
+
+    async def _terms(self, request: PredictRequest, default_timeout: float, deadline_ms: int | None) -> Terms:
         exchange = self._exchange
         exchange.check_open()
-        clock = Clock(asyncio.get_running_loop().time(), time.time_ns() // 1_000_000)
+        moment = exchange.clock.moment()
         if deadline_ms is not None and request.timeout is None:
-            deadline = Deadline.at_epoch_ms(deadline_ms, clock)
+            deadline = Deadline.at_epoch_ms(deadline_ms, moment)
         else:
-            deadline = Deadline.after(default_timeout if request.timeout is None else request.timeout, clock)
-        tenant = names.tenant(request.tenant)
-        value = Request(text=checked_text(request.text)).to_bytes()
-        ring = self._ring if request.ring is None else names.ring(request.ring)
-        topic = exchange.known_topic(ring) or await exchange.find_topic(ring, deadline.at)
-        reply = exchange.reply_address()
-        traceparent = request.traceparent or active_traceparent()
-        call = Call(
-            correlation_id=reply.correlation_id,
-            tenant=tenant,
+            deadline = Deadline.after(default_timeout if request.timeout is None else request.timeout, moment)
+        ring = self._setup.ring if request.ring is None else names.ring(request.ring)
+        return Terms(
+            text=checked_text(request.text),
             ring=ring,
-            text=request.text,
-            topic=topic,
-            value=value,
-            headers=Envelope(tenant, reply, deadline.at_ms, traceparent).to_headers(),
-            opened=clock.now,
+            topic=exchange.known_topic(ring) or await exchange.find_topic(ring, deadline.at),
+            opened=moment.now,
             deadline=deadline.at,
-            finish=finish,
+            deadline_ms=deadline.at_ms,
+            traceparent=request.traceparent,
         )
-        exchange.send(call)
-        return call
 
 
 def _kafka_settings(given: str | KafkaSettings | None) -> KafkaSettings:

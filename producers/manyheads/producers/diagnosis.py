@@ -38,7 +38,7 @@ def expired(call: Call, connection: Connection, max_in_flight: int) -> Manyheads
                 ErrorCode.DEADLINE_EXCEEDED,
                 f"Kafka accepted the request, but nobody answered {within}: is an encoder worker of ring {call.ring!r} "
                 f"running, and a head worker of the cell of {call.tenant!r}? Look at the consumer lag of "
-                f"{call.topic} and of the ring's embeddings topics{_because(connection)}",
+                f"{call.dispatch.topic} and of the ring's embeddings topics{_because(connection)}",
                 **details,
             )
         case Phase.WAITING:

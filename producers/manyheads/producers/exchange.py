@@ -1,32 +1,32 @@
-"""Calls out, outcomes back: the table of calls, joined to Kafka and to the event loop's clock.
+"""Calls out, outcomes back: the table of calls, joined to a link and to a clock.
 
-Everything here happens on one event loop. One timer watches the nearest deadline of all calls; two tasks, one that
-sends and one that reads replies, serve them all.
+Everything here happens on one event loop. One timer watches the nearest deadline of all calls; the link's runners
+serve them all.
 """
 
 import asyncio
 import logging
 import os
-import secrets
-from contextlib import suppress
+from collections.abc import Iterable
 from copy import copy
+from dataclasses import replace
 from enum import Enum
 
 from aiokafka.errors import KafkaError
 
-from manyheads.infra.settings import KafkaSettings
 from manyheads.producers.answer import answer_to
-from manyheads.producers.calls import PREFIX_BYTES, Call, CallTable, Outcome
+from manyheads.producers.calls import PREFIX_BYTES, Call, CallTable, Dispatch, Outcome
+from manyheads.producers.clock import Alarm, Clock
 from manyheads.producers.connect import REFUSALS, described
-from manyheads.producers.diagnosis import Connection, access_denied, expired, unreachable
-from manyheads.producers.options import ClientOptions
-from manyheads.producers.reader import ReplyReader
+from manyheads.producers.diagnosis import access_denied, expired, unreachable
+from manyheads.producers.link import MakeLink
 from manyheads.producers.rings import RingDirectory
-from manyheads.producers.sender import RequestSender
-from manyheads.topics.errors import BrokerError, ClientClosed, ErrorCode, InternalError, ManyheadsError
-from manyheads.topics.headers import ReplyAddress
+from manyheads.producers.setup import Setup
+from manyheads.producers.watch import CallWatch
+from manyheads.topics.errors import BrokerError, ClientClosed, ErrorCode, InternalError, ManyheadsError, Overloaded
+from manyheads.topics.headers import Headers
 from manyheads.topics.messages import Reply
-from manyheads.topics.names import REPLIES_TOPIC, Lane, RingName
+from manyheads.topics.names import RingName
 
 _log = logging.getLogger(__name__)
 
@@ -41,22 +41,23 @@ class _State(Enum):
 class Exchange:
     """One client's side of the pipeline."""
 
-    def __init__(self, settings: KafkaSettings, options: ClientOptions, lane: Lane, max_in_flight: int) -> None:
-        self._servers = settings.bootstrap_servers
-        self._max_in_flight = max_in_flight
-        self.calls = CallTable(os.urandom(PREFIX_BYTES), max_in_flight, options.max_waiting)
-        self._sender = RequestSender(settings, options, self.calls, self._refused)
-        self._reader = ReplyReader(settings, options, lane, self._replied)
-        self._rings = RingDirectory(self._reader.topics, lane)
+    def __init__(self, make_link: MakeLink, clock: Clock, setup: Setup) -> None:
+        self.clock = clock
+        self._setup = setup
+        self.calls = CallTable(os.urandom(PREFIX_BYTES), setup.max_in_flight, setup.options.max_waiting)
+        self._link = make_link(self.calls, self)
+        self._watch = CallWatch(setup.lane, setup.metrics)
+        self._rings = RingDirectory(self._link.topics, setup.lane)
         self._state = _State.NEW
-        self._partition = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self.reply_partition = 0
+        """where replies to this client go, once it is open"""
+        self._alarm: Alarm | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
 
-    async def open(self, ring: RingName, timeout: float) -> None:  # noqa: ASYNC109 - the error names it
-        """Connect, see that ``ring`` is there, and be at the end of a reply partition before anything is sent.
+    async def open(self) -> None:
+        """Connect, see that the ring is there, and be at the end of a reply partition before anything is sent.
 
         Raises:
             BrokerError, RoutingError: as ``Client.open``.
@@ -68,22 +69,20 @@ class Exchange:
             )
         self._state = _State.OPENING
         try:
-            async with asyncio.timeout(timeout):
-                await self._reader.open()
-                await self._rings.find(ring)
-                await self._sender.open()
-                self._partition = secrets.choice(await self._sender.partitions(REPLIES_TOPIC))
-                await self._reader.attach(self._partition)
+            async with asyncio.timeout(self._setup.timeout):
+                await self._link.open()
+                await self._rings.find(self._setup.ring)
+                self.reply_partition = await self._link.attach()
             if self._state is not _State.OPENING:
                 self.check_open()
         except BaseException as error:
             self._state = _State.CLOSED
-            await self._disconnect()
+            await self._link.close()
             if isinstance(error, TimeoutError | KafkaError):
-                raise self._no_connection(error, timeout) from error
+                raise self._no_connection(error, self._setup.timeout) from error
             raise
         self._state = _State.OPEN
-        self._tasks = [asyncio.create_task(self._sender.run()), asyncio.create_task(self._reader.run())]
+        self._tasks = [asyncio.create_task(runner) for runner in self._link.runners()]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
 
@@ -105,42 +104,48 @@ class Exchange:
             RoutingError: unknown_ring.
             BrokerError: topics_missing, broker_unreachable or access_denied.
         """
-        began = asyncio.get_running_loop().time()
+        limit = deadline - self.clock.now()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(limit):
                 topic = await self._rings.find(ring)
         except (TimeoutError, KafkaError) as error:
-            raise self._no_connection(error, deadline - began) from error
+            raise self._no_connection(error, limit) from error
         self.check_open()
         return topic
 
-    def reply_address(self) -> ReplyAddress:
-        """Where the reply to the next call goes."""
-        return ReplyAddress(self.calls.next_id(), REPLIES_TOPIC, self._partition)
-
-    def send(self, call: Call) -> None:
-        """Take a call on. Its ``finish`` is called once, later, unless it is abandoned. Raises Overloaded."""
-        self.calls.open(call)
+    def send(self, dispatch: Dispatch) -> None:
+        """Take calls on. The ``finish`` of each is called once, later, unless it is abandoned. Raises Overloaded."""
+        self._watch.sends(dispatch)
+        try:
+            self.calls.open(dispatch)
+        except Overloaded as error:
+            for call in dispatch.calls:
+                self._watch.ended(call, error, self.clock.now())
+            raise
         self._emptied.clear()
         self._advance()
 
     def abandon(self, call: Call) -> None:
         """Nobody wants the outcome any more; nothing if there was one."""
         if self.calls.settle(call):
+            self._watch.ended(call, None, self.clock.now())
             self._advance()
 
     async def close(self, limit: float) -> None:
-        """Take no more calls, wait up to ``limit`` seconds for outcomes, give the rest ClientClosed, disconnect."""
-        if self._closing is None:
-            self._state = _State.CLOSED
-            self._closing = asyncio.create_task(self._close(limit))
-        await asyncio.shield(self._closing)
+        """Take no more calls, wait up to ``limit`` seconds for outcomes, give the rest ClientClosed, disconnect.
 
-    async def _close(self, limit: float) -> None:
+        Of several at one time the least patient says how long the others wait.
+        """
+        self._state = _State.CLOSED
+        patience = self.clock.call_at(self.clock.now() + limit, self._emptied.set)
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+        patience.cancel()
+
+    async def _close(self) -> None:
         if len(self.calls):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(limit):
-                    await self._emptied.wait()
+            await self._emptied.wait()
         self._fail_all(
             ClientClosed(ErrorCode.CLIENT_CLOSED, "the client was closed before an answer came: send it again")
         )
@@ -148,65 +153,69 @@ class Exchange:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._disconnect()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._link.close()
 
-    async def _disconnect(self) -> None:
-        await asyncio.gather(self._sender.close(), self._reader.close())
+    def accepted(self, dispatch: Dispatch) -> None:
+        """See :class:`manyheads.producers.link.LinkEvents`."""
+        self.calls.accepted(dispatch)
+        self._watch.accepted(dispatch)
 
-    def _replied(self, correlation_id: bytes, value: bytes | None) -> None:
+    def replied(self, correlation_id: bytes, value: bytes | None, headers: Headers = ()) -> None:
+        """See :class:`manyheads.producers.link.LinkEvents`."""
         call = self.calls.match(correlation_id)
         if call is None:
             return
-        latency_ms = (asyncio.get_running_loop().time() - call.opened) * 1000
-        outcome: Outcome
+        others = call.dispatch.calls
+        outcome = self._outcome(call, value)
+        self._finish(call, outcome, headers)
+        if isinstance(outcome, ManyheadsError) and outcome.code is ErrorCode.UNKNOWN_SCHEMA_VERSION:
+            # A worker that knows nothing of records for several tenants tells the first of them alone.
+            self._fail(others, outcome)
+        self._advance()
+
+    def refused(self, dispatch: Dispatch, reason: str) -> None:
+        """See :class:`manyheads.producers.link.LinkEvents`."""
+        self._fail(dispatch.calls, access_denied(self._link.connection.servers, dispatch.topic, reason))
+        self._advance()
+
+    def _outcome(self, call: Call, value: bytes | None) -> Outcome:
+        latency_ms = (self.clock.now() - call.opened) * 1000
         try:
             reply = Reply.from_bytes(value)
             if reply.prediction is not None:
-                outcome = answer_to(call.tenant, call.text, reply.prediction, latency_ms)
-            else:
-                assert reply.failure is not None  # a reply has one of the two
-                outcome = reply.failure.error()
+                return answer_to(call.tenant, call.text, reply.prediction, latency_ms)
         except ManyheadsError as error:
-            outcome = error
-        call.finish(outcome)
-        self._advance()
-
-    def _refused(self, call: Call, error: KafkaError) -> None:
-        if self.calls.settle(call):
-            call.finish(access_denied(self._servers, call.topic, described(error)))
-            self._advance()
+            return error
+        assert reply.failure is not None  # a reply has one of the two
+        return reply.failure.error()
 
     def _advance(self) -> None:
         """After every change of the table: send what is ready, watch the nearest deadline, say when all is done."""
         if self.calls.has_ready:
-            self._sender.wake()
+            self._link.wake()
         if not len(self.calls):
             self._emptied.set()
         due = self.calls.next_deadline()
-        if due is None or (self._timer is not None and self._timer.when() <= due):
+        if due is None or (self._alarm is not None and self._alarm.when() <= due):
             return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due, self._time_out)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.clock.call_at(due, self._time_out)
 
     def _time_out(self) -> None:
-        self._timer = None
-        connection = Connection(
-            servers=self._servers,
-            heard=max(self._sender.heard, self._reader.heard),
-            trouble=self._sender.trouble or self._reader.trouble,
-        )
-        for call in self.calls.expire(asyncio.get_running_loop().time()):
-            call.finish(expired(call, connection, self._max_in_flight))
+        self._alarm = None
+        connection = self._link.connection
+        for call in self.calls.expire(self.clock.now()):
+            self._finish(call, expired(call, connection, self._setup.max_in_flight))
         self._advance()
 
     def _no_connection(self, error: BaseException, seconds: float) -> BrokerError:
         trouble = described(error) if isinstance(error, KafkaError) else None
         if isinstance(error, REFUSALS):
-            return access_denied(self._servers, "its topics", trouble)
-        return unreachable(Connection(self._servers, heard=0.0, trouble=trouble), seconds)
+            return access_denied(self._link.connection.servers, "its topics", trouble)
+        return unreachable(replace(self._link.connection, trouble=trouble), seconds)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (defect := task.exception()) is None:
@@ -221,5 +230,14 @@ class Exchange:
 
     def _fail_all(self, error: ManyheadsError) -> None:
         for call in self.calls.settle_all():
-            call.finish(copy(error))  # each raises its own, with its own traceback
+            self._finish(call, copy(error))  # each raises its own, with its own traceback
         self._advance()
+
+    def _fail(self, calls: Iterable[Call], error: ManyheadsError) -> None:
+        for call in calls:
+            if self.calls.settle(call):
+                self._finish(call, copy(error))
+
+    def _finish(self, call: Call, outcome: Outcome, headers: Headers = ()) -> None:
+        self._watch.ended(call, outcome, self.clock.now(), headers)
+        call.finish(outcome)

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers.connect import described, until_connected
 from manyheads.producers.options import ClientOptions
-from manyheads.topics.headers import correlation_id_of
+from manyheads.topics.headers import Headers, correlation_id_of
 from manyheads.topics.names import REPLIES_TOPIC, Lane
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ReplyReader:
     It keeps its own position: after a broker's restart, or with a new consumer, it goes on where it was.
 
     Args:
-        on_reply: called with the correlation id and the value of every reply on the partition, other clients' too.
+        on_reply: called with correlation id, value and headers of every reply on the partition, other clients' too.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ReplyReader:
         settings: KafkaSettings,
         options: ClientOptions,
         lane: Lane,
-        on_reply: Callable[[bytes, bytes | None], None],
+        on_reply: Callable[[bytes, bytes | None, Headers], None],
     ) -> None:
         self._settings = settings
         self._options = options
@@ -110,7 +110,7 @@ class ReplyReader:
             self._position = record.offset + 1
             correlation_id = correlation_id_of(record.headers)
             if correlation_id is not None:
-                self._on_reply(correlation_id, record.value)
+                self._on_reply(correlation_id, record.value, record.headers)
         if found:
             self.heard = asyncio.get_running_loop().time()
             self.trouble = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from random import SystemRandom
@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from manyheads.infra.settings import KafkaSettings
-from manyheads.producers.calls import Call, CallTable
+from manyheads.producers.calls import CallTable, Dispatch
 from manyheads.producers.connect import REFUSALS, described, until_connected
+from manyheads.producers.link import LinkEvents
 from manyheads.producers.options import ClientOptions
 
 _log = logging.getLogger(__name__)
@@ -42,27 +43,18 @@ class EvenSpread:
 
 
 class RequestSender:
-    """Hands ready calls to Kafka until it is stopped, and tells the table what became of them.
+    """Hands what is ready to Kafka until it is stopped, and tells the table what became of it.
 
     The producer is idempotent: what it retries is in the topic once. The price is that it never gives up on a batch,
     and that a lost sequence number fails everything after it; then a new producer takes over what was not
     acknowledged.
-
-    Args:
-        refused: called with a call that Kafka will never take, and why.
     """
 
-    def __init__(
-        self,
-        settings: KafkaSettings,
-        options: ClientOptions,
-        calls: CallTable,
-        refused: Callable[[Call, KafkaError], None],
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, options: ClientOptions, calls: CallTable, events: LinkEvents) -> None:
         self._settings = settings
         self._options = options
         self._calls = calls
-        self._refused = refused
+        self._events = events
         self._producer: AIOKafkaProducer | None = None
         self._broken = False
         self._woken = asyncio.Event()
@@ -97,7 +89,7 @@ class RequestSender:
         return tuple(sorted(await self._producer.partitions_for(topic)))
 
     def wake(self) -> None:
-        """There are ready calls."""
+        """There are ready dispatches."""
         self._woken.set()
 
     async def run(self) -> None:
@@ -108,8 +100,8 @@ class RequestSender:
             if self._broken:
                 await self._renew()
             loop = asyncio.get_running_loop()
-            while not self._broken and (call := self._calls.next_ready(loop.time())) is not None:
-                await self._send(call)
+            while not self._broken and (dispatch := self._calls.next_ready(loop.time())) is not None:
+                await self._send(dispatch)
 
     async def close(self) -> None:
         """Disconnect. What is not in Kafka by then, after a moment, never will be."""
@@ -117,34 +109,34 @@ class RequestSender:
             await _stop(self._producer)
         self._producer = None
 
-    async def _send(self, call: Call) -> None:
+    async def _send(self, dispatch: Dispatch) -> None:
         producer = self._producer
         assert producer is not None
         try:
-            acknowledgement = await producer.send(call.topic, call.value, headers=list(call.headers))
+            acknowledgement = await producer.send(dispatch.topic, dispatch.value, headers=list(dispatch.headers))
         except KafkaError as error:
-            self._failed(call, error)
+            self._failed(dispatch, error)
         else:
-            acknowledgement.add_done_callback(partial(self._acknowledged, producer, call))
+            acknowledgement.add_done_callback(partial(self._acknowledged, producer, dispatch))
 
     def _acknowledged(
-        self, producer: AIOKafkaProducer, call: Call, acknowledgement: asyncio.Future[RecordMetadata]
+        self, producer: AIOKafkaProducer, dispatch: Dispatch, acknowledgement: asyncio.Future[RecordMetadata]
     ) -> None:
         error = acknowledgement.exception()
         if error is None:
             self.heard = asyncio.get_running_loop().time()
             self.trouble = None
-            self._calls.accepted(call)
+            self._events.accepted(dispatch)
         elif producer is self._producer:
             assert isinstance(error, KafkaError)
-            self._failed(call, error)
+            self._failed(dispatch, error)
 
-    def _failed(self, call: Call, error: KafkaError) -> None:
+    def _failed(self, dispatch: Dispatch, error: KafkaError) -> None:
         self.trouble = described(error)
         if isinstance(error, REFUSALS):
-            self._refused(call, error)
+            self._events.refused(dispatch, self.trouble)
             return
-        self._calls.returned(call)
+        self._calls.returned(dispatch)
         if not self._broken:
             self._broken = True
             _log.warning("the Kafka producer failed (%s); a new one takes over", self.trouble)
@@ -152,8 +144,8 @@ class RequestSender:
 
     async def _renew(self) -> None:
         await self.close()
-        for call in self._calls.unacknowledged():
-            self._calls.returned(call)
+        for dispatch in self._calls.unacknowledged():
+            self._calls.returned(dispatch)
         while self._producer is None:
             try:
                 await self.open()

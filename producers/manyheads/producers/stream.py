@@ -111,7 +111,7 @@ async def results_of(
     def finisher(index: int, request: PredictRequest) -> Finish:
         def finish(outcome: Outcome) -> None:
             calls.pop(index, None)
-            window.finish(_result(index, request, outcome))
+            window.finish(result_of(index, request, outcome))
             changed.set()
 
         return finish
@@ -168,7 +168,8 @@ def _request(item: RequestLike) -> PredictRequest:
     )
 
 
-def _result(index: int, request: PredictRequest, outcome: Outcome) -> Result:
+def result_of(index: int, request: PredictRequest, outcome: Outcome) -> Result:
+    """The outcome of the request at ``index``."""
     if isinstance(outcome, Answer):
         return Result(index, request, answer=outcome)
     return Result(index, request, error=outcome)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from manyheads.producers.calls import Call, CallTable, Phase
+from manyheads.producers.calls import Call, CallTable, Dispatch, Phase
 from manyheads.topics.errors import ErrorCode, Overloaded
-from tests.unit.producers.calls import new_call
+from tests.unit.producers.calls import new_dispatch, opened_call
 
 PREFIX = b"client-1"
 MAX_IN_FLIGHT = 3
@@ -32,35 +32,37 @@ class AnyInterleaving(RuleBasedStateMachine):
     def one_of(self, data: st.DataObject) -> Call:
         return data.draw(st.sampled_from(self.calls))
 
-    @rule(timeout=st.floats(0.5, 20))
-    def open(self, timeout: float) -> None:
-        call = new_call(self.table, opened=self.now, timeout=timeout)
-        full = len(self.table) == MAX_IN_FLIGHT + MAX_WAITING
+    @rule(timeout=st.floats(0.5, 20), count=st.integers(1, MAX_IN_FLIGHT + 1))
+    def open(self, timeout: float, count: int) -> None:
+        dispatch = new_dispatch(self.table, count, opened=self.now, timeout=timeout)
+        calls, counts = dispatch.calls, self.table.counts
+        fits = counts.in_flight + count <= MAX_IN_FLIGHT or not counts.in_flight
+        admitted = (fits and not counts.waiting) or counts.waiting + count <= MAX_WAITING
         try:
-            self.table.open(call)
+            self.table.open(dispatch)
         except Overloaded:
-            assert full
-            self.expected["overloaded"] += 1
+            assert not admitted
+            self.expected["overloaded"] += count
         else:
-            assert not full
-            self.calls.append(call)
+            assert admitted
+            self.calls += calls
 
     @rule()
     def send(self) -> None:
         had = self.table.has_ready
-        call = self.table.next_ready(self.now)
-        assert (call is not None) is had
-        if call is not None:
-            assert call.phase is Phase.SENT
-            assert not call.settled
-            assert call.sent == self.now
+        dispatch = self.table.next_ready(self.now)
+        assert (dispatch is not None) is had
+        if dispatch is not None:
+            assert dispatch.phase is Phase.SENT
+            assert any(not call.settled for call in dispatch.calls)
+            assert dispatch.sent == self.now
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
         call = self.one_of(data)
-        if call.sent is not None:
-            self.table.accepted(call)
+        if call.dispatch.sent is not None:
+            self.table.accepted(call.dispatch)
             assert call.settled or call.phase is Phase.ACCEPTED
 
     @precondition(lambda self: self.calls)
@@ -68,14 +70,14 @@ class AnyInterleaving(RuleBasedStateMachine):
     def fail_to_send(self, data: st.DataObject) -> None:
         call = self.one_of(data)
         sent = call.phase is Phase.SENT and not call.settled
-        self.table.returned(call)
+        self.table.returned(call.dispatch)
         assert not sent or call.phase is Phase.READY
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())
     def reply(self, data: st.DataObject) -> None:
         call = self.one_of(data)
-        if call.sent is None:
+        if call.dispatch.sent is None:
             return
         open_before = not call.settled
         matched = self.table.match(call.correlation_id)
@@ -121,9 +123,10 @@ class AnyInterleaving(RuleBasedStateMachine):
         counts = self.table.counts
         assert len(self.table) == len(still_open)
         assert (counts.waiting, counts.in_flight) == (len(waiting), len(still_open) - len(waiting))
-        assert counts.in_flight <= MAX_IN_FLIGHT
+        on_their_way = {call.dispatch for call in still_open if call not in waiting}
+        assert counts.in_flight <= MAX_IN_FLIGHT or len(on_their_way) == 1
         assert counts.waiting <= MAX_WAITING
-        assert not waiting or counts.in_flight == MAX_IN_FLIGHT
+        assert not waiting or counts.in_flight + waiting[0].dispatch.unsettled > MAX_IN_FLIGHT
         # Who came first is served first: those that wait are the last that came.
         assert waiting == still_open[len(still_open) - len(waiting) :]
 
@@ -156,10 +159,15 @@ class AnyInterleaving(RuleBasedStateMachine):
 TestAnyInterleaving = AnyInterleaving.TestCase
 
 
+def sent_dispatch(table: CallTable, count: int = 1, timeout: float = 10.0) -> Dispatch:
+    table.open(new_dispatch(table, count, timeout=timeout))
+    dispatch = table.next_ready(1.0)
+    assert dispatch is not None
+    return dispatch
+
+
 def sent_call(table: CallTable, timeout: float = 10.0) -> Call:
-    table.open(new_call(table, timeout=timeout))
-    call = table.next_ready(1.0)
-    assert call is not None
+    (call,) = sent_dispatch(table, timeout=timeout).calls
     return call
 
 
@@ -184,7 +192,7 @@ def test_a_second_reply_is_a_duplicate_and_a_reply_after_the_deadline_is_late() 
 def test_calls_that_expire_together_say_how_far_each_came() -> None:
     table = CallTable(PREFIX, 2, 2)
     for _ in range(4):
-        table.open(new_call(table, timeout=1.0))
+        opened_call(table, timeout=1.0)
     first = table.next_ready(0.1)
     assert first is not None
     table.accepted(first)
@@ -197,34 +205,77 @@ def test_calls_that_expire_together_say_how_far_each_came() -> None:
 def test_what_waits_is_let_in_when_a_slot_comes_free() -> None:
     table = CallTable(PREFIX, 1, 1)
     first = sent_call(table)
-    waiting = new_call(table)
-    table.open(waiting)
+    waiting = opened_call(table)
     assert table.next_ready(2.0) is None
     with pytest.raises(Overloaded) as raised:
-        table.open(new_call(table))
+        opened_call(table)
     assert raised.value.code is ErrorCode.OVERLOADED
     assert raised.value.details == {"in_flight": 1, "waiting": 1}
     table.match(first.correlation_id)
-    assert table.next_ready(3.0) is waiting
+    assert table.next_ready(3.0) is waiting.dispatch
 
 
 def test_a_reply_may_come_before_the_acknowledgement() -> None:
     table = CallTable(PREFIX, 1, 0)
     call = sent_call(table)
     assert table.match(call.correlation_id) is call
-    table.accepted(call)
-    table.returned(call)
+    table.accepted(call.dispatch)
+    table.returned(call.dispatch)
     assert (len(table), table.has_ready) == (0, False)
 
 
-def test_an_acknowledgement_saves_a_call_from_being_sent_again() -> None:
+def test_an_acknowledgement_saves_a_dispatch_from_being_sent_again() -> None:
     table = CallTable(PREFIX, 1, 0)
-    call = sent_call(table)
-    assert table.unacknowledged() == (call,)
-    table.returned(call)
-    table.accepted(call)
+    dispatch = sent_dispatch(table)
+    assert table.unacknowledged() == (dispatch,)
+    table.returned(dispatch)
+    table.accepted(dispatch)
     assert table.next_ready(2.0) is None
     assert table.unacknowledged() == ()
+
+
+def test_the_calls_of_one_record_are_sent_once_and_answered_one_by_one() -> None:
+    table = CallTable(PREFIX, 10, 0)
+    dispatch = sent_dispatch(table, 3)
+    first, second, third = dispatch.calls
+    assert table.next_ready(2.0) is None
+    assert table.unacknowledged() == (dispatch,)
+    assert table.match(second.correlation_id) is second
+    assert table.settle(first)
+    table.returned(dispatch)  # nobody knows whether it arrived, and the third still waits
+    assert table.next_ready(3.0) is dispatch
+    assert (table.counts.in_flight, third.settled) == (1, False)
+    assert table.match(third.correlation_id) is third
+    assert dispatch.calls == ()
+    table.returned(dispatch)
+    assert not table.has_ready
+
+
+def test_many_calls_wait_until_there_is_room_for_all_and_nobody_overtakes_them() -> None:
+    table = CallTable(PREFIX, 3, 10)
+    alone, other = sent_call(table), sent_call(table)
+    together = new_dispatch(table, 3)
+    table.open(together)
+    behind = opened_call(table)
+    assert (table.counts.in_flight, table.counts.waiting) == (2, 4)
+    table.match(alone.correlation_id)
+    assert table.next_ready(1.0) is None
+    table.match(other.correlation_id)
+    assert table.next_ready(1.0) is together
+    assert behind.phase is Phase.WAITING
+    table.match(together.calls[0].correlation_id)
+    assert table.next_ready(1.0) is behind.dispatch
+
+
+def test_more_calls_in_one_record_than_slots_travel_alone() -> None:
+    table = CallTable(PREFIX, 2, 10)
+    alone = sent_call(table)
+    together = new_dispatch(table, 5)
+    table.open(together)
+    assert table.next_ready(1.0) is None
+    table.match(alone.correlation_id)
+    assert table.next_ready(1.0) is together
+    assert table.counts.in_flight == 5
 
 
 def test_deadlines_of_settled_calls_do_not_pile_up() -> None:

@@ -7,7 +7,7 @@ from manyheads.producers.diagnosis import Connection, access_denied, expired, mi
 from manyheads.topics.catalogue import ring_topics, shared_topics
 from manyheads.topics.errors import BrokerError, DeadlineExceeded, ErrorCode, RoutingError
 from manyheads.topics.names import Lane, cell, ring
-from tests.unit.producers.calls import new_call
+from tests.unit.producers.calls import opened_call
 
 SERVERS = "broker-7:9092"
 QUIET = Connection(SERVERS, heard=0.0)
@@ -15,8 +15,8 @@ TALKING = Connection(SERVERS, heard=101.0)
 
 
 def call_in(phase: Phase, timeout: float = 5.0) -> Call:
-    call = new_call(CallTable(b"12345678", 1, 1), opened=100.0, timeout=timeout)
-    call.phase = phase
+    call = opened_call(CallTable(b"12345678", 1, 1), opened=100.0, timeout=timeout)
+    call.dispatch.phase = phase
     return call
 
 

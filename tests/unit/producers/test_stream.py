@@ -12,7 +12,7 @@ from manyheads.producers.answer import PredictRequest, Result
 from manyheads.producers.calls import Call, CallTable, Finish
 from manyheads.producers.stream import Requests, Window, results_of
 from manyheads.topics.errors import ClientClosed, ErrorCode, InvalidRequest, Overloaded
-from tests.unit.producers.calls import new_call
+from tests.unit.producers.calls import opened_call
 
 FAILED = Overloaded(ErrorCode.OVERLOADED, "any error will do as an outcome")
 
@@ -29,8 +29,7 @@ class Pipeline:
     async def begin(self, request: PredictRequest, finish: Finish) -> Call:
         if request.text in self.refuse:
             raise self.refuse[request.text]
-        call = new_call(self.table, finish=finish)
-        self.table.open(call)
+        call = opened_call(self.table, finish=finish)
         self.open[request.text] = call
         self.most_open = max(self.most_open, len(self.open))
         return call

@@ -1,0 +1,109 @@
+"""An event loop in a thread of its own, for callers that have none."""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from manyheads.topics.errors import ClientClosed, ErrorCode
+
+_T = TypeVar("_T")
+_FAREWELL_S = 1.0
+_JOIN_S = 10.0
+"""A thread that will not end by then ends with its process: it is a daemon."""
+
+
+class LoopThread:
+    """Runs coroutines for threads that wait. Started at once; belongs to the process that made it."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether the process was not forked since: a fork takes no other thread along."""
+        return self._pid == os.getpid()
+
+    def check(self) -> None:
+        """Raises ClientClosed after a fork."""
+        if not self.is_of_this_process:
+            raise ClientClosed(
+                ErrorCode.CLIENT_CLOSED,
+                f"this client was opened by process {self._pid} and this is its fork, {os.getpid()}: a fork takes "
+                "neither threads nor connections along, so open a client in each process, after the fork",
+                opened_by=self._pid,
+            )
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """The coroutine's result. Whatever ends the waiting, such as Ctrl-C, cancels it."""
+        future = self.begin(coroutine)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise _closed() from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def begin(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
+        """The coroutine's future result. Raises ClientClosed after a fork, or if the thread has ended."""
+        try:
+            self.check()
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:  # the loop is closed
+            coroutine.close()
+            raise _closed() from None
+        except BaseException:
+            coroutine.close()
+            raise
+
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call back in the thread."""
+        self.loop.call_soon_threadsafe(callback, *arguments)
+
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a last coroutine, end the thread, and wait for that unless this is the thread itself.
+
+        Nothing after a fork; if it was stopped before, it only waits.
+        """
+        if not self.is_of_this_process:
+            return
+        with self._lock:
+            if not self._stopping:
+                self._stopping = True
+                self.call_soon(lambda: self.loop.create_task(self._end(last())))
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_S)
+
+    async def _end(self, last: Coroutine[Any, Any, None]) -> None:
+        try:
+            await last
+        finally:
+            self.loop.stop()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+            # Callers of a client that is closed are being told so; whatever else there is has had its time.
+            if left := asyncio.all_tasks(self.loop):
+                self.loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL_S))
+            for task in left:
+                task.cancel()
+            if left:
+                self.loop.run_until_complete(asyncio.wait(left))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        finally:
+            self.loop.close()
+
+
+def _closed() -> ClientClosed:
+    return ClientClosed(ErrorCode.CLIENT_CLOSED, "the client was closed before an answer came: open another")
