@@ -93,7 +93,7 @@ class Envelope:
             headers.append((REPLY_PARTITION, self.reply.partition.to_bytes(4, "big")))
         if self.deadline_ms is not None:
             headers.append((DEADLINE, str(self.deadline_ms).encode()))
-        headers += _trace_headers(self.traceparent, self.tracestate)
+        headers += trace_headers(self.traceparent, self.tracestate)
         if self.requested_ms is not None:
             headers.append((REQUESTED, str(self.requested_ms).encode()))
         headers += [(TARGET, b"%s:%s" % (each.tenant.encode(), each.correlation_id)) for each in self.further]
@@ -160,7 +160,15 @@ def address_headers(envelope: Envelope) -> Headers:
 def reply_headers(address: ReplyAddress, traceparent: str | None = None, tracestate: str | None = None) -> Headers:
     """The headers of a reply."""
     headers = ((CORRELATION_ID, address.correlation_id), (CONTENT_TYPE_HEADER, CONTENT_TYPE.encode()))
-    return (*headers, *_trace_headers(traceparent, tracestate))
+    return (*headers, *trace_headers(traceparent, tracestate))
+
+
+def trace_headers(traceparent: str | None, tracestate: str | None = None) -> Headers:
+    """The headers of a trace, which any record may have; none without a traceparent."""
+    if traceparent is None:
+        return ()
+    first = (TRACEPARENT, traceparent.encode())
+    return (first,) if tracestate is None else (first, (TRACESTATE, tracestate.encode()))
 
 
 def trace_of(headers: Iterable[Header]) -> tuple[str | None, str | None]:
@@ -314,13 +322,6 @@ def _trace(found: dict[str, bytes]) -> tuple[str | None, str | None]:
 def _matching(found: dict[str, bytes], name: str, pattern: re.Pattern[str]) -> str | None:
     text = found.get(name, b"").decode("ascii", "replace")
     return text if pattern.fullmatch(text) else None
-
-
-def _trace_headers(traceparent: str | None, tracestate: str | None) -> Headers:
-    if traceparent is None:
-        return ()
-    first = (TRACEPARENT, traceparent.encode())
-    return (first,) if tracestate is None else (first, (TRACESTATE, tracestate.encode()))
 
 
 def _requested(found: dict[str, bytes]) -> int | None:

@@ -127,6 +127,30 @@ ENCODER_INFO = MetricSpec(
     ("ring", "version", "space"),
 )
 
+_CLIENT = ("ring", "lane")
+CLIENT_REQUESTS = MetricSpec(
+    "manyheads_client_requests_total",
+    MetricKind.COUNTER,
+    "Calls of the SDK that ended, by outcome: ok, an error code, or cancelled by the caller.",
+    (*_CLIENT, "outcome"),
+)
+CLIENT_REQUEST_SECONDS = MetricSpec(
+    "manyheads_client_request_seconds",
+    MetricKind.HISTOGRAM,
+    "From a call of the SDK to its outcome.",
+    _CLIENT,
+    _SECONDS,
+)
+CLIENT_IN_FLIGHT = MetricSpec(
+    "manyheads_client_in_flight_requests",
+    MetricKind.GAUGE,
+    "Calls of the SDK that wait for their outcome.",
+    _CLIENT,
+)
+
+CLIENT_METRICS = (CLIENT_REQUESTS, CLIENT_REQUEST_SECONDS, CLIENT_IN_FLIGHT)
+"""Those of a process that uses the SDK."""
+
 ALL_METRICS = (
     RECORDS,
     DEAD_LETTERS,
@@ -148,3 +172,4 @@ ALL_METRICS = (
     BUILD_INFO,
     ENCODER_INFO,
 )
+"""Those of a worker."""

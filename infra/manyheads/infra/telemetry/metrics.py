@@ -1,6 +1,6 @@
 """The metrics of :mod:`manyheads.topics.metrics`, counted in this process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from manyheads.topics.metrics import ALL_METRICS, MetricKind, MetricSpec
@@ -13,12 +13,18 @@ _M = TypeVar("_M", "prometheus.Counter", "prometheus.Gauge", "prometheus.Histogr
 
 
 class Metrics:
-    """Every metric of the contract, and the process's own, in a collector registry of its own. Thread-safe.
+    """Metrics of the contract in a collector registry. Thread-safe.
 
     Labels are given by name and must be exactly those of the spec; a ValueError says which are not.
+
+    Args:
+        specs: which metrics.
+        registry: where; None makes a registry with these and the process's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, specs: Sequence[MetricSpec] = ALL_METRICS, registry: "prometheus.CollectorRegistry | None" = None
+    ) -> None:
         from prometheus_client import (  # noqa: PLC0415 - SDK lacks it
             CollectorRegistry,
             Counter,
@@ -27,12 +33,14 @@ class Metrics:
             ProcessCollector,
         )
 
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        if registry is None:
+            registry = CollectorRegistry()
+            ProcessCollector(registry=registry)
+        self.registry = registry
         self._counters: dict[str, prometheus.Counter] = {}
         self._gauges: dict[str, prometheus.Gauge] = {}
         self._histograms: dict[str, prometheus.Histogram] = {}
-        for spec in ALL_METRICS:
+        for spec in specs:
             match spec.kind:
                 case MetricKind.COUNTER:
                     self._counters[spec.name] = Counter(spec.name, spec.help, spec.labels, registry=self.registry)
@@ -50,6 +58,10 @@ class Metrics:
     def set(self, spec: MetricSpec, labels: Labels, value: float) -> None:
         """Set a gauge."""
         _child(self._gauges[spec.name], spec, labels).set(value)
+
+    def add(self, spec: MetricSpec, labels: Labels, by: float) -> None:
+        """Add ``by``, which may be negative, to a gauge."""
+        _child(self._gauges[spec.name], spec, labels).inc(by)
 
     def observe(self, spec: MetricSpec, labels: Labels, value: float) -> None:
         """Add one observation to a histogram: seconds, bytes or a count, as the spec says."""
@@ -70,6 +82,9 @@ class _NoMetrics(Metrics):
         pass
 
     def set(self, spec: MetricSpec, labels: Labels, value: float) -> None:
+        pass
+
+    def add(self, spec: MetricSpec, labels: Labels, by: float) -> None:
         pass
 
     def observe(self, spec: MetricSpec, labels: Labels, value: float) -> None:

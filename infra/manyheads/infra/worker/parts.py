@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.settings import KafkaSettings
@@ -13,9 +14,15 @@ from manyheads.infra.stage.options import StageOptions
 from manyheads.infra.store import ModelStore, StoreSettings
 from manyheads.infra.telemetry import NO_METRICS, Metrics, event, serve_metrics
 from manyheads.infra.telemetry.report_publisher import ReportPublisher, worker_identity
+from manyheads.infra.telemetry.tracing import worker_tracer
 from manyheads.infra.worker.settings import WorkerSettings
 from manyheads.topics.metrics import BUILD_INFO
 from manyheads.topics.names import CellName, RingName
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from manyheads.infra.stage.tracing import StageTracing
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +61,9 @@ def open_parts(
     """
     options = settings.stage_options()
     with ExitStack() as parts:
-        observer = StageObserver(NO_METRICS if settings.metrics_port is None else Metrics())
+        metrics = NO_METRICS if settings.metrics_port is None else Metrics()
+        tracer = parts.enter_context(worker_tracer(f"manyheads-{role.stage}-worker", options.instance))
+        observer = StageObserver(metrics, tracing=_tracing(tracer))
         observer.metrics.set(BUILD_INFO, {"version": version("manyheads")}, 1)
         observer.health.set("worker", False, "it is starting")
         observer.health.set("registry", False, "it is being read")
@@ -70,3 +79,11 @@ def open_parts(
         parts.callback(registry.close)
         observer.health.set("registry", True)
         yield WorkerParts(options, observer, models, registry)
+
+
+def _tracing(tracer: "Tracer | None") -> "StageTracing | None":
+    if tracer is None:
+        return None
+    from manyheads.infra.stage.tracing import StageTracing  # noqa: PLC0415 - not without OpenTelemetry
+
+    return StageTracing(tracer)
