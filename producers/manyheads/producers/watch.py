@@ -31,8 +31,9 @@ class CallWatch:
             from manyheads.producers.spans import SendSpan  # noqa: PLC0415 - no dependency of the SDK
 
             dispatch.span = SendSpan.begin(dispatch, self._lane)
-        for call in dispatch.calls:
-            self._tell(lambda metrics, ring=call.ring: metrics.began(ring, self._lane))
+        ring = dispatch.calls[0].ring  # of all of them
+        for _ in dispatch.calls:
+            self._tell(lambda metrics: metrics.began(ring, self._lane))
 
     def accepted(self, dispatch: Dispatch) -> None:
         """The broker has it."""
