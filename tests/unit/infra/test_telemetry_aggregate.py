@@ -1,5 +1,8 @@
 """Reports added up: values, with times of the test's own."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from manyheads.infra.telemetry.aggregate import Aggregate, LaneKey, TenantOrder, aggregate
 from manyheads.topics.names import Lane, cell, ring, tenant
 from manyheads.topics.sketch import Sketch
@@ -91,6 +94,7 @@ def test_tenants_are_ranked_searched_and_counted_once() -> None:
     assert (interactive.requests, interactive.error_share) == (5, 0.0)
     (point,) = reports.tenant_series("en", "bank-a", T0 + 30_000, 30_000)
     assert (point.requests, point.rate) == (10, 10 / 30)
+    assert reports.tenant_requests("en", "bank-a", T0 + 30_000, 30_000) == (10,)
 
 
 def test_workers_are_known_by_their_last_report_and_lost_when_silent() -> None:
@@ -115,3 +119,21 @@ def test_what_is_old_is_forgotten() -> None:
     assert reports.tenants(T0 + 40_000)
     reports.forget(T0 + 100_000)
     assert (reports.tenants(T0 + 100_000), reports.lanes(T0 + 100_000), reports.workers(T0 + 100_000)) == ((), {}, ())
+
+
+moments = st.lists(
+    st.tuples(st.integers(0, 200), st.sampled_from("abc"), st.sampled_from(Lane), st.floats(1, 900)), max_size=20
+)
+
+
+@given(moments, st.integers(0, 300))
+def test_the_whole_window_is_what_its_buckets_add_up_to(answers: list[tuple[int, str, Lane, float]], now: int) -> None:
+    """It is kept up to date with every report and every bucket that is forgotten, and not added up when asked for."""
+    reports = Aggregate(keep_ms=60_000)
+    for second, who, lane, ms in sorted(answers):
+        reports.add(report(T0 + second * 1_000, answered(1, 1, ms, who, lane)))
+        reports.forget(T0 + second * 1_000)
+    now_ms = T0 + max(now, *(second for second, *_ in answers), 0) * 1_000
+    fresh = [report(T0 + second * 1_000, answered(1, 1, ms, who, lane)) for second, who, lane, ms in answers]
+    wanted = aggregate(fresh, keep_ms=900_000).tenants(now_ms, 60_000)  # keeps more than it is asked for
+    assert reports.tenants(now_ms, 60_000) == wanted

@@ -27,6 +27,14 @@ def test_merged_sketches_are_the_sketch_of_all(parts: list[list[float]]) -> None
     assert merged.count == sum(map(len, parts))
 
 
+@given(durations, durations)
+def test_what_was_merged_can_be_taken_away(kept: list[float], gone: list[float]) -> None:
+    sketch = Sketch.of(kept)
+    sketch.merge(Sketch.of(gone))
+    sketch.take_away(Sketch.of(gone))
+    assert sketch == Sketch.of(kept)
+
+
 @given(st.lists(st.floats(allow_nan=False), max_size=100))
 def test_any_duration_is_counted_and_comes_back_from_the_wire(values: list[float]) -> None:
     sketch = Sketch.of(values)

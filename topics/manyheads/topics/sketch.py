@@ -55,6 +55,15 @@ class Sketch:
         for index, count in other.bins.items():
             self.bins[index] = self.bins.get(index, 0) + count
 
+    def take_away(self, other: "Sketch") -> None:
+        """Count no longer what ``other`` has counted, which was merged into this sketch before."""
+        for index, count in other.bins.items():
+            left = self.bins[index] - count
+            if left:
+                self.bins[index] = left
+            else:
+                del self.bins[index]
+
     @property
     def count(self) -> int:
         """How many durations were counted."""

@@ -167,6 +167,12 @@ class _TenantSums:
         if total is not None:
             self.total.merge(total)
 
+    def take_away(self, other: "_TenantSums") -> None:
+        """What was added before."""
+        self.requests -= other.requests
+        self.errors -= other.errors
+        self.total.take_away(other.total)
+
     def figures(self, key: "_TenantKey", at_ms: int, seconds: float) -> TenantFigures:
         return TenantFigures(
             ring=key[0],
@@ -192,6 +198,8 @@ class Aggregate:
         self._keep_ms = keep_ms
         self._lanes: dict[int, dict[LaneKey, _LaneSums]] = {}
         self._tenants: dict[int, dict[_TenantKey, _TenantSums]] = {}
+        # Both lanes over all buckets: adding up ten thousand tenants whenever they are asked for would take seconds.
+        self._whole: dict[_TenantKey, _TenantSums] = {}
         self._workers: dict[_WorkerKey, WorkerReport] = {}
 
     def add(self, report: WorkerReport) -> None:
@@ -209,13 +217,20 @@ class Aggregate:
             for name, counts in lane.tenants.items():
                 of = (who.ring, name, lane.lane)
                 if of in tenants or len(tenants) < _MOST_TENANTS:
-                    tenants.setdefault(of, _TenantSums()).add(counts.requests, counts.errors, counts.total)
+                    whole = self._whole.setdefault(_both_lanes(of), _TenantSums())
+                    for sums in (tenants.setdefault(of, _TenantSums()), whole):
+                        sums.add(counts.requests, counts.errors, counts.total)
 
     def forget(self, now_ms: int) -> None:
         """Let go of what is older than this keeps."""
         oldest = now_ms - self._keep_ms
         self._lanes = {at: sums for at, sums in self._lanes.items() if at + LANE_BUCKET_MS > oldest}
-        self._tenants = {at: sums for at, sums in self._tenants.items() if at + TENANT_BUCKET_MS > oldest}
+        for at in [at for at in self._tenants if at + TENANT_BUCKET_MS <= oldest]:
+            for key, sums in self._tenants.pop(at).items():
+                whole = self._whole[_both_lanes(key)]
+                whole.take_away(sums)
+                if not whole.requests:
+                    del self._whole[_both_lanes(key)]
         self._workers = {key: report for key, report in self._workers.items() if report.at_ms > oldest}
 
     def workers(self, now_ms: int) -> tuple[WorkerStatus, ...]:
@@ -277,17 +292,26 @@ class Aggregate:
             limit: how many at most.
         """
         since, seconds = _window(now_ms, window_ms, TENANT_BUCKET_MS)
-        sums: dict[_TenantKey, _TenantSums] = {}
-        for at, tenants in self._tenants.items():
-            if since <= at <= now_ms:
-                for key, each in tenants.items():
-                    if ring in (None, key[0]) and lane in (None, key[2]) and search in key[1]:
-                        # Both lanes of a tenant are one row.
-                        row = sums.setdefault((key[0], key[1], Lane.INTERACTIVE), _TenantSums())
-                        row.add(each.requests, each.errors, each.total)
+        if window_ms >= self._keep_ms:
+            self.forget(now_ms)
+        if lane is None and all(since <= at <= now_ms for at in self._tenants):
+            sums = self._whole
+        else:
+            sums = self._tenant_sums(since, now_ms, lane)
+        sums = {key: each for key, each in sums.items() if ring in (None, key[0]) and search in key[1]}
         ranked = sorted(((_rank(each, by), key) for key, each in sums.items()), key=lambda item: (-item[0], item[1]))
         shown = [key for rank, key in ranked if rank > 0][:limit]
         return tuple(sums[key].figures(key, since, seconds) for key in shown)
+
+    def _tenant_sums(self, since: int, until: int, lane: Lane | None) -> dict[_TenantKey, _TenantSums]:
+        sums: dict[_TenantKey, _TenantSums] = {}
+        for at, tenants in self._tenants.items():
+            if since <= at <= until:
+                for key, each in tenants.items():
+                    if lane in (None, key[2]):
+                        row = sums.setdefault(_both_lanes(key), _TenantSums())
+                        row.add(each.requests, each.errors, each.total)
+        return sums
 
     def tenant_series(
         self, ring: str, tenant: str, now_ms: int, window_ms: int = 900_000, lane: Lane | None = None
@@ -303,6 +327,13 @@ class Aggregate:
                     sums.add(found.requests, found.errors, found.total)
             points.append(sums.figures((ring, tenant, Lane.INTERACTIVE), at, TENANT_BUCKET_MS / 1000))
         return tuple(points)
+
+    def tenant_requests(self, ring: str, tenant: str, now_ms: int, window_ms: int = 900_000) -> tuple[int, ...]:
+        """One tenant's requests in both lanes, an entry a bucket, as :meth:`tenant_series` has them."""
+        since, _ = _window(now_ms, window_ms, TENANT_BUCKET_MS)
+        buckets = (self._tenants.get(at, {}) for at in range(since, now_ms - TENANT_BUCKET_MS + 1, TENANT_BUCKET_MS))
+        keys = [(ring, tenant, each) for each in Lane]
+        return tuple(sum(bucket[key].requests for key in keys if key in bucket) for bucket in buckets)
 
 
 def aggregate(reports: Iterable[WorkerReport], keep_ms: int = 900_000) -> Aggregate:
@@ -331,6 +362,11 @@ def _matches(key: LaneKey, ring: str | None, stage: str | None, cell: str | None
         and cell in (None, key.cell)
         and lane in (None, key.lane)
     )
+
+
+def _both_lanes(key: _TenantKey) -> _TenantKey:
+    """The key of a tenant's row, which is of both lanes."""
+    return key[0], key[1], Lane.INTERACTIVE
 
 
 def _lane_order(key: LaneKey) -> tuple[str, ...]:
