@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from prometheus_client import CollectorRegistry, start_http_server
 
 from manyheads.cli.ring_setup import RingSetup
 from manyheads.infra.broker.ports import LOOPBACK, free_ports
@@ -18,6 +19,7 @@ from manyheads.infra.local.workers import environment
 from manyheads.infra.process import Guard
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Client
+from manyheads.producers.metrics import PrometheusMetrics
 from manyheads.topics.names import REGISTRY_TOPIC, Lane, embeddings_topic, encoder_group, requests_topic
 from tests.broker.pipelines import C0, EN, FR, PLAIN, renamed, small_random
 from tests.support.prometheus import Prometheus, start_prometheus, until
@@ -62,7 +64,7 @@ class Live:
 def running_live(program: str, kafka: RunningKafka) -> Iterator[Live]:
     """On a Kafka without topics; ``program`` is Prometheus."""
     since = time.time() - UNREAD
-    listens, encoder, head, lag = free_ports(4)
+    listens, encoder, head, lag, shop = free_ports(5)
     with ExitStack() as resources:
         stack = resources.enter_context(LocalStack(kafka=kafka))
         ring = resources.enter_context(RingSetup(stack, EN, (C0,)))
@@ -73,12 +75,13 @@ def running_live(program: str, kafka: RunningKafka) -> Iterator[Live]:
         stack.workers.start(encoder_worker(EN, metrics_port=str(encoder)), head_worker(EN, C0, metrics_port=str(head)))
         guard = resources.enter_context(Guard())
         _serve_lag(guard, stack.settings, lag)
-        targets = {"encoder_worker": [encoder], "head_worker": [head], "lag": [lag]}
+        calls = _serve_calls(resources, shop)
+        targets = {"encoder_worker": [encoder], "head_worker": [head], "lag": [lag], "shop": [shop]}
         prometheus = start_prometheus(guard, program, listens, targets)
         live = Live(stack.settings, prometheus, f"http://{LOOPBACK}:{lag}/metrics", since)
         # A rate needs a counter that was scraped before it rises: the labels of the second wave are those of the first.
         for _ in range(2):
-            _ask(live, ring)
+            _ask(live, ring, calls)
             until(lambda: live.finished() == live.sent(), lambda: f"{live.finished()} is not {live.sent()}")
         yield live
         stack.workers.check()
@@ -105,12 +108,22 @@ def _serve_lag(guard: Guard, settings: KafkaSettings, port: int) -> None:
     guard.run("lag", [sys.executable, "-c", _LAG_SERVE, "lag", "serve"], guard.folder / "lag.log", env)
 
 
-def _ask(live: Live, ring: RingSetup) -> None:
+def _serve_calls(resources: ExitStack, port: int) -> PrometheusMetrics:
+    """The SDK's metrics, served as an application does."""
+    registry = CollectorRegistry()
+    server, thread = start_http_server(port, LOOPBACK, registry)
+    resources.callback(thread.join)
+    resources.callback(server.server_close)
+    resources.callback(server.shutdown)
+    return PrometheusMetrics(registry)
+
+
+def _ask(live: Live, ring: RingSetup, calls: PrometheusMetrics) -> None:
     """Good requests on both lanes, one for nobody, rubbish on three topics, and another head for the next time."""
     live.waves += 1
 
     async def ask(lane: Lane) -> None:
-        async with Client(live.settings, ring=EN, lane=lane, timeout=60) as client:
+        async with Client(live.settings, ring=EN, lane=lane, timeout=60, metrics=calls) as client:
             texts = [(PLAIN.tenant, each.text) for each in PLAIN.held_out[:_ASKED]]
             nobody = [("nobody", "hello")] if lane is Lane.INTERACTIVE else []
             async for result in client.predict_many([*texts, *nobody]):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from manyheads.topics.lag_metrics import ALL_LAG_METRICS
-from manyheads.topics.metrics import ALL_METRICS, MetricKind
+from manyheads.topics.metrics import ALL_METRICS, CLIENT_METRICS, MetricKind
 
 FOLDER = Path(__file__).parents[2] / "infra" / "grafana"
 DASHBOARDS: dict[str, dict[str, Any]] = {
@@ -17,7 +17,7 @@ DASHBOARDS: dict[str, dict[str, Any]] = {
 
 SERIES = frozenset(
     name
-    for spec in (*ALL_METRICS, *ALL_LAG_METRICS)
+    for spec in (*ALL_METRICS, *CLIENT_METRICS, *ALL_LAG_METRICS)
     for name in (
         [f"{spec.name}_{part}" for part in ("bucket", "sum", "count")]
         if spec.kind is MetricKind.HISTOGRAM
