@@ -5,7 +5,8 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 from manyheads.topics.errors import ClientClosed, ErrorCode
 
@@ -42,27 +43,33 @@ class LoopThread:
             )
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """The coroutine's result. Whatever ends the waiting, such as Ctrl-C, cancels it."""
-        future = self.begin(coroutine)
+        """The coroutine's result. Whatever ends the waiting, such as Ctrl-C, cancels it.
+
+        Raises:
+            ClientClosed: the process was forked, or the thread ended before the coroutine.
+        """
+        errand = Errand(coroutine)
         try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise _closed() from None
+            self.begin(errand)
+            return errand.result()
         except BaseException:
-            future.cancel()
+            self.cancel(errand)
             raise
 
-    def begin(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-        """The coroutine's future result. Raises ClientClosed after a fork, or if the thread has ended."""
+    def begin(self, errand: "Errand[Any]") -> None:
+        """Let it run. Raises ClientClosed after a fork, or if the thread has ended."""
         try:
             self.check()
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except RuntimeError:  # the loop is closed
-            coroutine.close()
-            raise _closed() from None
-        except BaseException:
-            coroutine.close()
-            raise
+            self.loop.call_soon_threadsafe(errand.start)
+        except (ClientClosed, RuntimeError) as error:  # a RuntimeError: the loop is closed
+            errand.forget()
+            raise error if isinstance(error, ClientClosed) else _closed() from None
+
+    def cancel(self, errand: "Errand[Any]") -> None:
+        """Nobody waits for it any more; nothing if it is done."""
+        if self.is_of_this_process and not self.loop.is_closed():
+            with suppress(RuntimeError):  # it was closed in this moment
+                self.loop.call_soon_threadsafe(errand.abandon)
 
     def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
         """Call back in the thread."""
@@ -103,6 +110,52 @@ class LoopThread:
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
             self.loop.close()
+
+
+class Errand(Generic[_T]):
+    """A coroutine on its way to an event loop in another thread, there, and back.
+
+    Unlike ``asyncio.run_coroutine_threadsafe`` it can be cancelled from its first moment: Ctrl-C may come at any.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[_T] | None = None
+        self._abandoned = False
+        self._result: concurrent.futures.Future[_T] = concurrent.futures.Future()
+
+    def start(self) -> None:
+        """In the loop's thread: begin."""
+        if self._abandoned:
+            self.forget()
+            return
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._finished)
+
+    def abandon(self) -> None:
+        """In the loop's thread: end early, or never begin."""
+        self._abandoned = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def forget(self) -> None:
+        """It will never begin."""
+        self._coroutine.close()
+
+    def result(self) -> _T:
+        """Wait for the result. Raises ClientClosed if it was cancelled."""
+        try:
+            return self._result.result()
+        except concurrent.futures.CancelledError:
+            raise _closed() from None
+
+    def _finished(self, task: "asyncio.Task[_T]") -> None:
+        if task.cancelled():
+            self._result.cancel()
+        elif (error := task.exception()) is not None:
+            self._result.set_exception(error)
+        else:
+            self._result.set_result(task.result())
 
 
 def _closed() -> ClientClosed:

@@ -12,6 +12,7 @@ from manyheads.producers.answer import Answer, PredictRequest, Result
 from manyheads.producers.client import Client
 from manyheads.producers.counts import Counts
 from manyheads.producers.loop_thread import LoopThread
+from manyheads.producers.metrics import ClientMetrics
 from manyheads.producers.options import DEFAULT_OPTIONS, ClientOptions
 from manyheads.producers.sync_stream import results_of
 from manyheads.topics.errors import ClientClosed, ErrorCode
@@ -44,7 +45,7 @@ class SyncClient:
     would stop the event loop.
 
     Args:
-        bootstrap_servers, ring, lane, timeout, max_in_flight, options: as for :class:`Client`.
+        bootstrap_servers, ring, lane, timeout, max_in_flight, options, metrics: as for :class:`Client`.
 
     Raises:
         InvalidSettings: the settings of Kafka are wrong; the message names the variable.
@@ -60,10 +61,17 @@ class SyncClient:
         timeout: float = 10.0,
         max_in_flight: int = 10_000,
         options: ClientOptions = DEFAULT_OPTIONS,
+        metrics: ClientMetrics | None = None,
     ) -> None:
         self._wrap(
             Client(
-                bootstrap_servers, ring=ring, lane=lane, timeout=timeout, max_in_flight=max_in_flight, options=options
+                bootstrap_servers,
+                ring=ring,
+                lane=lane,
+                timeout=timeout,
+                max_in_flight=max_in_flight,
+                options=options,
+                metrics=metrics,
             )
         )
 

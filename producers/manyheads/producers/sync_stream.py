@@ -8,7 +8,7 @@ from enum import Enum
 
 from manyheads.producers.answer import Result
 from manyheads.producers.client import Client
-from manyheads.producers.loop_thread import LoopThread
+from manyheads.producers.loop_thread import Errand, LoopThread
 from manyheads.producers.options import checked_count
 from manyheads.producers.stream import RequestLike
 from manyheads.topics.errors import ClientClosed, ErrorCode
@@ -75,7 +75,8 @@ def _handed_over(
     pump: _Pump,
     bound: int,
 ) -> Iterator[Result]:
-    pumping = thread.begin(pump.run())
+    pumping = Errand(pump.run())
+    thread.begin(pumping)
     failure: Exception | None = None
     open_requests, exhausted = 0, False
     try:
@@ -103,7 +104,7 @@ def _handed_over(
                         raise failure
                     return
     finally:
-        pumping.cancel()
+        thread.cancel(pumping)
 
 
 def _put_all(requested: "asyncio.Queue[RequestLike | _End]", batch: "list[RequestLike | _End]") -> None:
