@@ -162,6 +162,17 @@ SHARED_ENVELOPE = replace(
     ENVELOPE,
     further=(Target(names.tenant("plain-shop"), b"\x00:\xff"), Target(names.tenant("a"), bytes(range(16, 32)))),
 )
+# As examples/java-spring was seen to send them.
+SPRING_HEADERS: Headers = (
+    ("tenant", b"acme-bank"),
+    ("deadline", b"1795277798510"),
+    ("kafka_replyTopic", b"nlu.replies"),
+    ("kafka_replyPartition", b"\x00\x00\x00\x06"),
+    ("kafka_correlationId", bytes.fromhex("e2b7e744d5ad469a9f6c4b2567e27175")),
+)
+SPRING_ENVELOPE = Envelope(
+    ACME, ReplyAddress(bytes.fromhex("e2b7e744d5ad469a9f6c4b2567e27175"), "nlu.replies", 6), 1_795_277_798_510
+)
 BARE_ENVELOPE = Envelope(ACME, ReplyAddress(b"\xff", "java.replies"))
 REASON = DeadLetterReason("nlu.en.requests", 5, 2**33, "text_empty", "the text is empty: größer als nichts")
 
@@ -251,6 +262,11 @@ CASES: tuple[Case, ...] = (
         "a tenant without an active head, everything else by default",
         PlacementRecord(ring=EN, tenant=ACME, cell=C0),
     ),
+    _message(
+        "registry-placement-transient",
+        "a tenant whose embeddings are not retained",
+        PlacementRecord(ring=EN, tenant=ACME, cell=C0, head=HEAD, transient=True),
+    ),
     _headers("envelope", "everything that a request can say", ENVELOPE, ENVELOPE.to_headers(), Envelope.from_headers),
     _headers(
         "envelope-embedding",
@@ -278,6 +294,13 @@ CASES: tuple[Case, ...] = (
         "as a Java service with a ReplyingKafkaTemplate may send it: no partition, no deadline, no trace",
         BARE_ENVELOPE,
         BARE_ENVELOPE.to_headers(),
+        Envelope.from_headers,
+    ),
+    _headers(
+        "envelope-spring",
+        "a request of Spring Kafka 4.1's ReplyingKafkaTemplate",
+        SPRING_ENVELOPE,
+        SPRING_HEADERS,
         Envelope.from_headers,
     ),
     _headers(
