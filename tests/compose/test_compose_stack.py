@@ -1,21 +1,33 @@
 """docker-compose.yml, really run: asked, scaled, killed, restarted, stopped. The tests build on each other's stack."""
 
 import asyncio
-import json
 import re
+from collections import Counter
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+import yaml
 from confluent_kafka.admin import AdminClient
 
 from manyheads.producers import Client
-from manyheads.topics.names import cell, head_group, ring
+from manyheads.topics.names import Lane, cell, encoder_group, head_group, ring
 from tests.compose.under_load import under_load
 from tests.support.compose import ComposeStack, docker, restarted
+from tests.support.prometheus import FOLDER, Prometheus, until
 
+EN, C0 = ring("en"), cell("c0")
 WORKERS = ("encoder_worker", "head_worker")
 _SIGKILL = 137
+
+
+def sees(prometheus: Prometheus, **expected: int) -> None:
+    """Return once Prometheus has so many targets of each job, all of them up."""
+
+    def states() -> Counter[tuple[str, str]]:
+        return Counter((each["labels"]["job"], each["health"]) for each in prometheus.targets())
+
+    until(lambda: states() == {(job, "up"): count for job, count in expected.items()}, lambda: f"{states()}")
 
 
 async def test_this_machine_asks_through_the_sdk(stack: ComposeStack) -> None:
@@ -30,13 +42,20 @@ def test_the_demo_prints_its_table(stack: ComposeStack) -> None:
     assert re.search(r"oakfield-clinic\s+9\s+6\s+348", done.stdout)
 
 
-def test_prometheus_sees_every_worker(stack: ComposeStack) -> None:
-    with urlopen(f"{stack.prometheus}/api/v1/targets") as response:
-        targets = json.load(response)["data"]["activeTargets"]
-    up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
-    assert up.count("encoder_worker") == 1
-    assert up.count("head_worker") == 2
-    assert up.count("lag") == 1
+def test_prometheus_has_every_worker_the_lag_and_the_alerts(stack: ComposeStack) -> None:
+    prometheus = Prometheus(stack.prometheus)
+    sees(prometheus, encoder_worker=1, head_worker=2, lag=1)
+    groups = {encoder_group(EN), encoder_group(EN, Lane.BATCH), head_group(EN, C0), head_group(EN, C0, Lane.BATCH)}
+
+    def waiting() -> dict[str, float]:
+        return {each.labels["group"]: each.value for each in prometheus.instant('manyheads_lag_records{ring="en"}')}
+
+    until(lambda: groups <= waiting().keys() and not any(waiting().values()), lambda: f"{waiting()} waits")
+    mounted = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))["groups"]
+    alerts = {rule["alert"] for group in mounted for rule in group["rules"]}
+    assert {rule["name"] for rule in prometheus.rules()} == alerts
+    critical = 'ALERTS{alertstate="firing", severity="critical"}'
+    until(lambda: not prometheus.instant(critical), lambda: f"{prometheus.instant(critical)}")
 
 
 def test_the_dashboard_shows_the_ring_to_who_has_its_token(stack: ComposeStack) -> None:
@@ -95,10 +114,11 @@ async def test_more_head_workers_share_the_tenants(stack: ComposeStack) -> None:
 
     await under_load(stack, strike)
     admin = AdminClient({**stack.settings.confluent()})
-    group = head_group(ring("en"), cell("c0"))
+    group = head_group(EN, C0)
     members = admin.describe_consumer_groups([group])[group].result().members
     shares = [len(member.assignment.topic_partitions) for member in members]
     assert shares == [4, 4, 4, 4]
+    sees(Prometheus(stack.prometheus), encoder_worker=1, head_worker=4, lag=1)
 
 
 async def test_it_stops_in_order_and_comes_back_as_it_was(stack: ComposeStack) -> None:

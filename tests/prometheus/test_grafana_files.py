@@ -112,4 +112,5 @@ def test_compose_mounts_what_is_provisioned() -> None:
     mounted = dict(re.fullmatch(r"\./(.+):(.+):ro", each).groups() for each in services["grafana"]["volumes"])  # type: ignore[union-attr, misc]
     (provider,) = provisioned("dashboards")["providers"]
     assert provider["options"]["path"] == mounted["infra/grafana/dashboards"]
-    assert mounted["infra/grafana/provisioning"] == "/etc/grafana/provisioning"
+    for kind in ("datasources", "dashboards"):
+        assert mounted[f"infra/grafana/provisioning/{kind}"] == f"/etc/grafana/provisioning/{kind}"
