@@ -1,9 +1,11 @@
-"""Whole pipelines for tests: rings with real encoders and heads, served by worker processes."""
+"""Whole pipelines for tests: rings with real encoders and heads, served by worker processes, all of them traced."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from manyheads.cli.demo.utterances import EntityAnnotation, Examples, LabelledText, TenantExamples, load_tenants
 from manyheads.cli.ring_setup import RingSetup
@@ -12,6 +14,7 @@ from manyheads.encoder_worker.build import EncoderBuild, build_minilm, build_ran
 from manyheads.infra.local import LocalStack, RunningKafka, encoder_worker, head_worker
 from manyheads.topics.names import TenantName, cell, ring, tenant
 from manyheads.topics.registry import HeadRecord
+from tests.support.otlp import Collector, collecting
 
 SMALL_SHAPE = BertShape(layers=6, width=64, heads=4, intermediate=128, vocabulary=30522)
 
@@ -66,13 +69,19 @@ class Pipelines:
     fr: RingSetup
     heads: dict[str, HeadRecord]
     """``en``: SHOP's; ``plain``: PLAIN's, in the other cell; ``fr``: SHOP's in the other ring"""
+    collector: Collector
+    """has the workers' spans"""
 
 
 @contextmanager
 def running_pipelines(kafka: RunningKafka) -> Iterator[Pipelines]:
     """Both rings, ready, on a Kafka without topics."""
     with ExitStack() as resources:
-        stack = resources.enter_context(LocalStack(kafka=kafka))
+        collector = resources.enter_context(collecting())
+        with pytest.MonkeyPatch.context() as environment:  # that the stack's workers are to have
+            environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+            environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+            stack = resources.enter_context(LocalStack(kafka=kafka))
         en = resources.enter_context(RingSetup(stack, EN, (C0, C1)))
         fr = resources.enter_context(RingSetup(stack, FR, (C0,)))
         en.install(minilm)
@@ -85,5 +94,5 @@ def running_pipelines(kafka: RunningKafka) -> Iterator[Pipelines]:
         stack.workers.start(
             encoder_worker(EN), head_worker(EN, C0), head_worker(EN, C1), encoder_worker(FR), head_worker(FR, C0)
         )
-        yield Pipelines(stack, en, fr, heads)
+        yield Pipelines(stack, en, fr, heads, collector)
         stack.workers.check()
