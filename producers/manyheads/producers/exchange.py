@@ -49,6 +49,7 @@ class Exchange:
         self._watch = CallWatch(setup.lane, setup.metrics)
         self._rings = RingDirectory(self._link.topics, setup.lane)
         self._state = _State.NEW
+        self._pid = os.getpid()
         self.reply_partition = 0
         """where replies to this client go, once it is open"""
         self._alarm: Alarm | None = None
@@ -88,9 +89,19 @@ class Exchange:
 
     def check_open(self) -> None:
         """Raises ClientClosed if calls cannot be made."""
+        self._check_process()
         if self._state is not _State.OPEN:
             raise ClientClosed(
                 ErrorCode.CLIENT_CLOSED, f"the client is {self._state.value}: use it within `async with Client(...)`"
+            )
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise ClientClosed(
+                ErrorCode.CLIENT_CLOSED,
+                f"this client was made by process {self._pid} and this is its fork, {os.getpid()}: a fork takes neither "
+                "threads nor connections along, so make a client in each process, after the fork",
+                made_by=self._pid,
             )
 
     def known_topic(self, ring: RingName) -> str | None:
@@ -137,6 +148,8 @@ class Exchange:
         Of several at one time the least patient says how long the others wait.
         """
         self._state = _State.CLOSED
+        if self._pid != os.getpid():
+            return  # the connections are the parent's too: a word on them would confuse its broker
         patience = self.clock.call_at(self.clock.now() + limit, self._emptied.set)
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())

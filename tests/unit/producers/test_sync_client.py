@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from manyheads.producers import Client, ClientClosed, DeadlineExceeded, ErrorCode, InvalidRequest, SyncClient
-from manyheads.producers.testing import SILENCE, Asked, Fails, FakeNlu, Says
+from manyheads.producers.testing import SILENCE, Asked, FakeNlu, Fails, Says, Silence
 
 _METHODS = ("open", "close", "predict", "predict_for")
 
