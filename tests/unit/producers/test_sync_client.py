@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from manyheads.producers import Client, ClientClosed, DeadlineExceeded, ErrorCode, InvalidRequest, SyncClient
-from manyheads.producers.testing import SILENCE, Asked, FakeNlu, Fails, Says, Silence
+from manyheads.producers.testing import SILENCE, Asked, Fails, FakeNlu, Says, Silence
 
 _METHODS = ("open", "close", "predict", "predict_for")
 
@@ -188,7 +188,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     """
     program = textwrap.dedent(prologue) + textwrap.dedent(code)
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
 
 
