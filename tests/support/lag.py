@@ -12,7 +12,7 @@ from manyheads.infra.lag import Clock, GroupLag, LagMonitor, LagSnapshot, LagSta
 from manyheads.infra.settings import KafkaSettings
 
 WRITTEN_MS = 1_700_000_000_000
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @dataclass
@@ -60,6 +60,14 @@ def group_of(snapshot: LagSnapshot, name: str) -> GroupLag:
     assert snapshot.broker is None, snapshot.broker
     (found,) = [group for group in snapshot.groups if group.group == name]
     return found
+
+
+def figures_of(snapshot: LagSnapshot, name: str) -> int | None:
+    """The lag of a group of which every partition is measured; None while one is not, or Kafka is away."""
+    for group in snapshot.groups:
+        if group.group == name and group.partitions and all(each.lag is not None for each in group.partitions):
+            return group.lag
+    return None
 
 
 def polled_until(monitor: LagMonitor, wanted: Callable[[LagSnapshot], bool]) -> LagSnapshot:

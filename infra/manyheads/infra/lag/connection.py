@@ -84,10 +84,13 @@ class Connection(AdminClient):
         for broker in sorted(brokers, key=lambda each: each in self._silent_before):
             request = MetadataRequest(topics=None, allow_auto_topic_creation=False)
             answer = (await self._ask({broker: (broker, request)}))[broker]
-            if not isinstance(answer, KafkaError):
+            if isinstance(answer, KafkaError):
+                failure = answer
+            elif not answer.brokers:  # and so no topics, though there are some
+                failure = NodeNotReadyError(f"broker {broker} has not joined its cluster yet")
+            else:
                 self._manager.cluster.update_metadata(answer)  # where each broker is
                 return answer
-            failure = answer
         raise failure
 
     def _answer_by(self) -> float:
