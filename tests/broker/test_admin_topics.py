@@ -35,13 +35,22 @@ def test_topics_are_created_as_the_catalogue_says(topic_admin: TopicAdmin, specs
         state = states[spec.name]
         assert state.partitions == spec.partitions
         assert state.replicas == 1
-        assert state.settings == spec.settings
+        assert state.settings == spec.settings | spec.initial
 
 
 def test_a_second_time_nothing_is_done(topic_admin: TopicAdmin, specs: tuple[TopicSpec, ...]) -> None:
     topic_admin.ensure(specs)
     changes = topic_admin.ensure(specs)
     assert not changes
+
+
+def test_what_is_only_initial_is_left_to_its_operator(topic_admin: TopicAdmin, specs: tuple[TopicSpec, ...]) -> None:
+    topic_admin.ensure(specs)
+    kept = next(spec for spec in specs if spec.initial)
+    assert topic_admin.ensure([replace(kept, settings=kept.settings | {"retention.ms": "3600000"})])
+    assert not topic_admin.ensure(specs)
+    (state,) = (state for state in topic_admin.list(kept.name) if state.name == kept.name)
+    assert state.settings["retention.ms"] == "3600000"
 
 
 def test_partitions_are_added_and_never_taken_away(topic_admin: TopicAdmin, specs: tuple[TopicSpec, ...]) -> None:

@@ -11,6 +11,7 @@ from manyheads.cli.replay import ReplayRequest, replay
 from manyheads.cli.replay_report import ReplayReport
 from manyheads.head_worker import Head
 from manyheads.head_worker.replay import Said
+from manyheads.head_worker.replay.comparison import Entity
 from manyheads.head_worker.training import LabelledEmbedding, fit_head
 from manyheads.infra.kafka.history import History
 from manyheads.producers import Answer, Client
@@ -90,7 +91,14 @@ async def test_another_head_differs_as_a_direct_computation_says(pipelines: Pipe
     report = replayed(pipelines, who, str(tmp_path), examples=1_000)
 
     head = Head.load(model)
-    before = [Said.of(answer) for answer in answers]
+    before = [
+        Said(
+            answer.intent.name,
+            answer.intent.confidence,
+            frozenset(Entity(each.label, each.start, each.end) for each in answer.entities),
+        )
+        for answer in answers
+    ]
     after = [Said.of(head.answer(embedding)) for embedding in pipelines.en.teacher.embed(SHOP.held_out, view)]
     confusion = Counter((then.intent, now.intent) for then, now in zip(before, after, strict=True))
     found = report.comparison

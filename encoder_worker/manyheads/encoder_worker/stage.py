@@ -120,7 +120,7 @@ class EncoderStage:
         except ManyheadsError as error:
             return error
         return Forward(
-            topic=embeddings_topic(self._ring, placement.cell, source.lane),
+            topic=embeddings_topic(self._ring, placement.cell, source.lane, transient=placement.transient),
             key=tenant_key(envelope.tenant, placement.spread, envelope.reply.correlation_id),
             value=value,
             tokens=tokens,

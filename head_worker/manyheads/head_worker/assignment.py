@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.topics.errors import RoutingError
-from manyheads.topics.names import CellName, RingName, TenantName
+from manyheads.topics.names import CellName, RingName, TenantName, parse_stage_topic
 from manyheads.topics.partitions import partition_of, tenant_keys
 from manyheads.topics.registry import HeadRecord
 
@@ -13,6 +13,7 @@ from manyheads.topics.registry import HeadRecord
 @dataclass(slots=True)
 class _Topic:
     count: int
+    transient: bool
     partitions: set[int] = field(default_factory=set)
 
 
@@ -30,7 +31,8 @@ class Assignment:
     def add(self, topic: str, partitions: Sequence[int], count: int) -> None:
         """``partitions`` of ``count`` are now ours."""
         self.changes += 1
-        known = self._topics.setdefault(topic, _Topic(count))
+        parsed = parse_stage_topic(topic)
+        known = self._topics.setdefault(topic, _Topic(count, parsed is not None and parsed.transient))
         known.count = count
         known.partitions.update(partitions)
 
@@ -40,20 +42,21 @@ class Assignment:
         if topic in self._topics:
             self._topics[topic].partitions.difference_update(partitions)
 
-    def serves(self, tenant: TenantName, spread: int) -> bool:
-        """Whether one of the tenant's keys lies in one of our partitions."""
+    def serves(self, tenant: TenantName, spread: int, transient: bool | None = None) -> bool:
+        """Whether one of the tenant's keys lies in one of our partitions: of any topic, or of the named kind."""
         keys = tenant_keys(tenant, spread)
         return any(
             partition_of(key, topic.count) in topic.partitions
             for topic in self._topics.values()
-            if topic.partitions
+            if topic.partitions and transient in (None, topic.transient)
             for key in keys
         )
 
     def active_heads(self, snapshot: RegistrySnapshot, ring: RingName, cell: CellName) -> Iterator[HeadRecord]:
         """The active heads of the tenants of a cell that we serve."""
         for placement in snapshot.placements(ring, cell):
-            if placement.head is not None and self.serves(placement.tenant, placement.spread):
+            # Only where its embeddings go: those of before, in the other topics, are answered by what is still loaded.
+            if placement.head is not None and self.serves(placement.tenant, placement.spread, placement.transient):
                 try:
                     yield snapshot.route(ring, placement.tenant).head
                 except RoutingError:

@@ -1,5 +1,7 @@
 """The head worker's process: settings in, a stage worker on both lanes, exit code out."""
 
+from itertools import product
+
 from manyheads.head_worker.settings import HeadWorkerSettings
 from manyheads.head_worker.stage import HeadStage, HeadStageOptions
 from manyheads.infra.registry.follower import RegistryFollower
@@ -59,7 +61,13 @@ def await_cell(registry: RegistryFollower, ring: RingName, cell: CellName, timeo
 
 
 def lane_inputs(ring: RingName, cell: CellName) -> tuple[LaneInput, ...]:
-    """The embeddings topics of a cell: both lanes."""
+    """The embeddings topics of a cell: both lanes, retained and transient."""
     return tuple(
-        LaneInput(lane, ring, embeddings_topic(ring, cell, lane), head_group(ring, cell, lane)) for lane in Lane
+        LaneInput(
+            lane,
+            ring,
+            embeddings_topic(ring, cell, lane, transient=transient),
+            head_group(ring, cell, lane, transient=transient),
+        )
+        for lane, transient in product(Lane, (False, True))
     )

@@ -23,6 +23,7 @@ from tests.unit.head_worker.school import POOLED, SPACE, WORDS, embedding, lesso
 
 RING, CELL = ring("en"), cell("c0")
 TOPIC = embeddings_topic(RING, CELL)
+TRANSIENT = embeddings_topic(RING, CELL, transient=True)
 PARTITIONS = 8
 GRACE_S, RETRY_S = 30.0, 15.0
 
@@ -227,6 +228,34 @@ def test_both_lanes_keep_a_head(world: World, tagged: TrainedHead) -> None:
     assert world.loaded() == 1
     world.stage.revoked(f"{TOPIC}.batch", range(PARTITIONS))
     assert world.loaded() == 0
+
+
+def test_a_head_is_loaded_where_its_tenants_embeddings_go(world: World, tagged: TrainedHead) -> None:
+    """Two workers may have the same partition of the retained and of the transient topic."""
+    world.register("acme", "h1", tagged.model)
+    world.activate("acme", "h1", transient=True)
+    world.ready()
+    assert world.loaded() == 0
+    world.stage.assigned(TRANSIENT, range(PARTITIONS), PARTITIONS)
+    world.ready()
+    assert world.loaded() == 1
+    world.activate("acme", "h1")
+    world.ready()
+    world.stage.revoked(TRANSIENT, range(PARTITIONS))
+    world.ready()
+    assert world.loaded() == 1
+
+
+def test_what_was_encoded_before_its_tenant_opted_out_is_answered(world: World, tagged: TrainedHead) -> None:
+    world.register("acme", "h1", tagged.model)
+    world.activate("acme", "h1")
+    world.ready()
+    world.activate("acme", "h1", transient=True)
+    world.ready()
+    world.now += GRACE_S / 2
+    world.ready()
+    assert world.loaded() == 1
+    assert world.answer("acme").versions.head == "h1"
 
 
 def test_preparing_stops_when_its_budget_is_spent(world: World, tagged: TrainedHead) -> None:

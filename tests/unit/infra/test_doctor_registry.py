@@ -176,9 +176,13 @@ def test_the_groups_of_a_ring() -> None:
         ("nlu.en.encoder", "nlu.en.requests"),
         ("nlu.en.encoder.batch", "nlu.en.requests.batch"),
         ("nlu.en.c0.head", "nlu.en.c0.embeddings"),
+        ("nlu.en.c0.head.transient", "nlu.en.c0.embeddings.transient"),
         ("nlu.en.c0.head.batch", "nlu.en.c0.embeddings.batch"),
+        ("nlu.en.c0.head.transient.batch", "nlu.en.c0.embeddings.transient.batch"),
         ("nlu.en.c1.head", "nlu.en.c1.embeddings"),
+        ("nlu.en.c1.head.transient", "nlu.en.c1.embeddings.transient"),
         ("nlu.en.c1.head.batch", "nlu.en.c1.embeddings.batch"),
+        ("nlu.en.c1.head.transient.batch", "nlu.en.c1.embeddings.transient.batch"),
     ]
 
 

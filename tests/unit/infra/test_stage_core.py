@@ -23,7 +23,7 @@ from manyheads.topics.errors import (
 )
 from manyheads.topics.headers import DeadLetterReason, Envelope, ReplyAddress, correlation_id_of, trace_of
 from manyheads.topics.messages import Reply
-from manyheads.topics.names import tenant
+from manyheads.topics.names import cell, embeddings_topic, ring, tenant
 
 TOPIC = "nlu.en.requests"
 AT = TopicPartition(TOPIC, 0)
@@ -127,6 +127,17 @@ def test_a_failed_record_is_dead_lettered_whole_and_its_sender_told() -> None:
     assert (reply.outgoing.topic, reply.outgoing.partition) == ("nlu.replies", 2)
     assert _failure(reply).code is ErrorCode.TEXT_EMPTY
     assert _failure(reply).details == {"characters": 0}
+
+
+def test_a_dead_letter_keeps_no_embedding_of_a_transient_topic() -> None:
+    core, topic = _core(), embeddings_topic(ring("en"), cell("c0"), transient=True)
+    core.assign([TopicPartition(topic, 0)])
+    record = replace(_record(7), topic=topic)
+    (ticket,) = core.take([record], NOW_MS).tickets
+    letter = _one(core.settle(ticket, REFUSED), Purpose.DEAD_LETTER).outgoing
+    assert (letter.topic, letter.key, letter.value) == (f"{topic}-dlt", record.key, None)
+    assert letter.headers[: len(record.headers)] == record.headers
+    assert DeadLetterReason.from_headers(letter.headers).offset == 7
 
 
 def test_a_failed_record_is_committed_once_both_are_acknowledged() -> None:

@@ -273,6 +273,19 @@ def test_interactive_records_go_first_and_batch_records_in_small_bites(
     assert all(job.record.topic == BATCH for job in stage.jobs[20:])
 
 
+def test_inputs_of_one_lane_go_in_turns(kafka: MemoryKafka, start: Start, stage: AskedStage) -> None:
+    kafka.create_topic("second", 1)
+    kafka.create_topic("second-dlt", 1)
+    worker = start((*LANES, LaneInput(Lane.INTERACTIVE, ring("en"), "second", "second")), StageOptions(max_take=10))
+    _write(kafka, LIVE, range(30))
+    _write(kafka, "second", range(100, 120))
+    _write(kafka, BATCH, range(200, 203))
+    for _ in range(6):
+        worker.step()
+    topics = [batch[0].record.topic for batch in stage.batches]
+    assert topics == [LIVE, "second", LIVE, "second", LIVE, BATCH]
+
+
 def test_a_batch_lane_that_never_gets_a_turn_takes_one_record_now_and_then(
     kafka: MemoryKafka, start: Start, stage: AskedStage, time: _Time
 ) -> None:

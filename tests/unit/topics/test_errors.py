@@ -62,7 +62,12 @@ def test_every_input_topic_has_both_lanes_and_dead_letters_that_fit() -> None:
     specs = {spec.name: spec for spec in ring_topics(ring("en"), (cell("c0"), cell("c1")), Partitions(3, 5, 7))}
     inputs = {name for name in specs if not name.endswith("-dlt")}
     assert inputs == {
-        f"nlu.en.{middle}{lane}" for middle in ("requests", "c0.embeddings", "c1.embeddings") for lane in ("", ".batch")
+        f"nlu.en.{middle}{lane}"
+        for middle in (
+            "requests",
+            *(f"{cell}.embeddings{kept}" for cell in ("c0", "c1") for kept in ("", ".transient")),
+        )
+        for lane in ("", ".batch")
     }
     assert set(specs) == inputs | {f"{name}-dlt" for name in inputs}
     for name in inputs:
@@ -70,6 +75,19 @@ def test_every_input_topic_has_both_lanes_and_dead_letters_that_fit() -> None:
         largest = int(specs[name].settings["max.message.bytes"])
         # The largest record and its reason.
         assert int(specs[f"{name}-dlt"].settings["max.message.bytes"]) >= largest + 5 * 1_024
+
+
+def test_transient_embeddings_leave_the_disk_and_others_are_their_operators() -> None:
+    for spec in ring_topics(ring("en"), (cell("c0"),)):
+        if "embeddings" not in spec.name or spec.name.endswith("-dlt"):
+            continue
+        if "transient" in spec.name:
+            # Their retention is a promise: it is corrected when it differs, and segments end soon enough for it.
+            assert int(spec.settings["segment.ms"]) * 10 <= int(spec.settings["retention.ms"]) <= 3_600_000
+            assert spec.initial == {}
+        else:
+            assert "retention.ms" not in spec.settings
+            assert spec.initial == {"retention.ms": "86400000"}
 
 
 def test_the_registry_is_compacted_and_in_order() -> None:

@@ -40,7 +40,9 @@ def test_versions_and_spaces(check: type) -> None:
 @given(ours.ring_names, ours.cell_names, st.sampled_from(Lane))
 def test_a_stage_topic_tells_what_it_is(ring: RingName, cell: CellName, lane: Lane) -> None:
     assert parse_stage_topic(names.requests_topic(ring, lane)) == StageTopic(ring, None, lane)
-    assert parse_stage_topic(names.embeddings_topic(ring, cell, lane)) == StageTopic(ring, cell, lane)
+    for transient in (False, True):
+        topic = names.embeddings_topic(ring, cell, lane, transient=transient)
+        assert parse_stage_topic(topic) == StageTopic(ring, cell, lane, transient)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,9 @@ def test_a_stage_topic_tells_what_it_is(ring: RingName, cell: CellName, lane: La
         "nlu.EN.requests",
         "x.en.requests",
         "nlu.requests",
+        "nlu.en.requests.transient",
+        "nlu.en.c0.embeddings.batch.transient",
+        "transient",
         "",
         ".",
         "batch",
@@ -67,9 +72,11 @@ def test_the_names_of_a_ring() -> None:
     assert names.requests_topic(en, Lane.BATCH) == "nlu.en.requests.batch"
     assert names.embeddings_topic(en, c0) == "nlu.en.c0.embeddings"
     assert names.embeddings_topic(en, c0, Lane.BATCH) == "nlu.en.c0.embeddings.batch"
+    assert names.embeddings_topic(en, c0, Lane.BATCH, transient=True) == "nlu.en.c0.embeddings.transient.batch"
     assert names.dead_letter_topic("nlu.en.requests") == "nlu.en.requests-dlt"
     groups = {names.encoder_group(en, lane) for lane in Lane} | {names.head_group(en, c0, lane) for lane in Lane}
     assert groups == {"nlu.en.encoder", "nlu.en.encoder.batch", "nlu.en.c0.head", "nlu.en.c0.head.batch"}
+    assert names.head_group(en, c0, transient=True) == "nlu.en.c0.head.transient"
 
 
 @given(ours.views)

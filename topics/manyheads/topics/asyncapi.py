@@ -160,12 +160,15 @@ def _is_dead_letters(topic: str) -> bool:
 def _channel(topic: TopicSpec) -> dict[str, Any]:
     kind = _kind(topic.name)
     source = topic.name.removesuffix(DEAD_LETTER_SUFFIX)
-    title = f"{kind.title} of the batch lane" if source.endswith(".batch") else kind.title
+    transient = ".transient" in source
+    title = f"Transient {kind.title.lower()}" if transient else kind.title
+    title = f"{title} of the batch lane" if source.endswith(".batch") else title
     channel: dict[str, Any] = {"address": topic.name, "title": title, "description": kind.description}
     if _is_dead_letters(topic.name):
+        kept = "without their values" if transient else "as they were"
         channel |= {
             "title": f"{title} that failed",
-            "description": f"Records of `{source}` that could not be processed, as they were, each with its reason.",
+            "description": f"Records of `{source}` that could not be processed, {kept}, each with its reason.",
             "messages": {_DEAD_LETTER: {"$ref": f"#/components/messages/{_DEAD_LETTER}"}},
         }
     else:
@@ -191,7 +194,7 @@ def _references(records: tuple[_Record, ...]) -> dict[str, Schema]:
 
 def _topic_binding(topic: TopicSpec) -> dict[str, Any]:
     configuration: dict[str, Any] = {
-        name: int(value) if value.isdigit() else value for name, value in topic.settings.items()
+        name: int(value) if value.isdigit() else value for name, value in (topic.settings | topic.initial).items()
     }
     configuration["cleanup.policy"] = [configuration["cleanup.policy"]]
     return {

@@ -97,7 +97,9 @@ REPLIES_TOPIC = f"{PREFIX}.replies"
 REGISTRY_TOPIC = f"{PREFIX}.registry"
 TELEMETRY_TOPIC = f"{PREFIX}.telemetry"
 DEAD_LETTER_SUFFIX = "-dlt"
+_JOBS_PREFIX = f"{PREFIX}.jobs."
 _LANE_SUFFIX = {Lane.INTERACTIVE: "", Lane.BATCH: ".batch"}
+_TRANSIENT_SUFFIX = {False: "", True: ".transient"}
 
 
 def requests_topic(ring: RingName, lane: Lane = Lane.INTERACTIVE) -> str:
@@ -105,9 +107,12 @@ def requests_topic(ring: RingName, lane: Lane = Lane.INTERACTIVE) -> str:
     return f"{PREFIX}.{ring}.requests{_LANE_SUFFIX[lane]}"
 
 
-def embeddings_topic(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE) -> str:
-    """Where the encoder stage publishes, keyed by tenant: ``nlu.<ring>.<cell>.embeddings[.batch]``."""
-    return f"{PREFIX}.{ring}.{cell}.embeddings{_LANE_SUFFIX[lane]}"
+def embeddings_topic(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE, *, transient: bool = False) -> str:
+    """Where the encoder stage publishes, keyed by tenant: ``nlu.<ring>.<cell>.embeddings[.transient][.batch]``.
+
+    The transient ones are those of tenants whose embeddings are kept no longer than their delivery takes.
+    """
+    return f"{PREFIX}.{ring}.{cell}.embeddings{_TRANSIENT_SUFFIX[transient]}{_LANE_SUFFIX[lane]}"
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -120,9 +125,29 @@ def encoder_group(ring: RingName, lane: Lane = Lane.INTERACTIVE) -> str:
     return f"{PREFIX}.{ring}.encoder{_LANE_SUFFIX[lane]}"
 
 
-def head_group(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE) -> str:
-    """The consumer group of a cell's head stage."""
-    return f"{PREFIX}.{ring}.{cell}.head{_LANE_SUFFIX[lane]}"
+def head_group(ring: RingName, cell: CellName, lane: Lane = Lane.INTERACTIVE, *, transient: bool = False) -> str:
+    """The consumer group of a cell's head stage: one for each of its topics."""
+    return f"{PREFIX}.{ring}.{cell}.head{_TRANSIENT_SUFFIX[transient]}{_LANE_SUFFIX[lane]}"
+
+
+def job(text: str) -> str:
+    """A checked name of a bulk job, such as ``october``. Raises InvalidRequest(invalid_name)."""
+    return _checked("job", text, _NAME)
+
+
+def job_topic(job: str) -> str:
+    """A bulk job's memory: its plan and what is done."""
+    return f"{_JOBS_PREFIX}{job}.log"
+
+
+def is_job_topic(topic: str) -> bool:
+    """Whether a topic is a bulk job's."""
+    return topic.startswith(_JOBS_PREFIX)
+
+
+def job_group(job: str) -> str:
+    """The consumer group of the processes that share a bulk job."""
+    return f"manyheads.job.{job}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +157,7 @@ class StageTopic:
     ring: RingName
     cell: CellName | None
     lane: Lane
+    transient: bool = False
 
 
 def parse_stage_topic(topic: str) -> StageTopic | None:
@@ -141,11 +167,12 @@ def parse_stage_topic(topic: str) -> StageTopic | None:
     if parts[-1] == "batch":
         lane = Lane.BATCH
         parts = parts[:-1]
-    match parts:
-        case [prefix, ring_part, "requests"] if prefix == PREFIX and _NAME.fullmatch(ring_part):
+    transient = parts[-1:] == ["transient"]
+    match parts[:-1] if transient else parts:
+        case [prefix, ring_part, "requests"] if prefix == PREFIX and _NAME.fullmatch(ring_part) and not transient:
             return StageTopic(RingName(ring_part), None, lane)
         case [prefix, ring_part, cell_part, "embeddings"] if (
             prefix == PREFIX and _NAME.fullmatch(ring_part) and _NAME.fullmatch(cell_part)
         ):
-            return StageTopic(RingName(ring_part), CellName(cell_part), lane)
+            return StageTopic(RingName(ring_part), CellName(cell_part), lane, transient)
     return None

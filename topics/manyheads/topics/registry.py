@@ -4,7 +4,7 @@ The topic is compacted: the key names the thing, the last value holds, an absent
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -92,10 +92,18 @@ class PlacementRecord(Message):
     spread: int = Field(default=1, ge=1, le=64)
     """keys, and so partitions, that the tenant's traffic is spread over"""
     precision: WirePrecision = WirePrecision.INT8
+    transient: bool = False
+    """whether the tenant's embeddings are kept no longer than their delivery takes"""
 
     @property
     def key(self) -> bytes:
         return placement_key(self.ring, self.tenant)
+
+    def fields(self) -> dict[str, Any]:
+        fields = super().fields()
+        if not self.transient:
+            del fields["transient"]
+        return fields
 
 
 RegistryRecord = RingRecord | EncoderRecord | HeadRecord | PlacementRecord

@@ -124,7 +124,8 @@ class TopicAdmin:
     def ensure(self, specs: Iterable[TopicSpec], *, replicas: int | None = None) -> TopicChanges:
         """Create what is missing, add partitions where there are too few, and set settings that differ.
 
-        Nothing is taken away: partitions beyond a spec's number stay, and so do settings that it does not name.
+        Nothing is taken away: partitions beyond a spec's number stay, and so do settings that it does not name, and
+        those that it names as initial only.
         May run in several processes at once. Returns when the changes show and every new partition has a leader.
 
         Args:
@@ -216,7 +217,7 @@ class TopicAdmin:
             spec.name: {
                 "num_partitions": spec.partitions,
                 "replication_factor": replicas or -1,
-                "configs": spec.settings,
+                "configs": spec.settings | spec.initial,
             }
             for spec in specs
         }

@@ -152,7 +152,7 @@ def shown(name: str, value: bytes) -> str:
 
 def _text(topic: str, value: bytes | None) -> str:
     if value is None:
-        return "The record has no value: it was too large to be kept with its reason."
+        return "The record has no value: it was too large to be kept with its reason, or its tenant's are not kept."
     source = parse_stage_topic(topic.removesuffix(DEAD_LETTER_SUFFIX))
     if source is not None and source.cell is not None:
         return f"An embedding, which holds no text: {len(value):,} bytes."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from manyheads.infra.doctor.findings import Area, Finding, counted, some
 from manyheads.topics.names import CellName, Lane, RingName, embeddings_topic, encoder_group, head_group, requests_topic
@@ -56,8 +57,9 @@ def stage_groups(ring: RingName, cells: Sequence[CellName]) -> Iterator[StageGro
         yield StageGroup(encoder_group(ring, lane), requests_topic(ring, lane), encoder)
     for cell in cells:
         head = f"MANYHEADS_RING={ring} MANYHEADS_CELL={cell} python -m manyheads.head_worker"
-        for lane in Lane:
-            yield StageGroup(head_group(ring, cell, lane), embeddings_topic(ring, cell, lane), head)
+        for lane, transient in product(Lane, (False, True)):
+            group = head_group(ring, cell, lane, transient=transient)
+            yield StageGroup(group, embeddings_topic(ring, cell, lane, transient=transient), head)
 
 
 def judge_group(group: StageGroup, state: GroupState, partitions: int) -> Finding:

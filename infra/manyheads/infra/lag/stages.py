@@ -28,6 +28,7 @@ def expected_groups(topics: Iterable[str]) -> dict[str, GroupStage]:
         if parsed.cell is None:
             name, stage = encoder_group(parsed.ring, parsed.lane), Stage.ENCODER
         else:
-            name, stage = head_group(parsed.ring, parsed.cell, parsed.lane), Stage.HEAD
+            name = head_group(parsed.ring, parsed.cell, parsed.lane, transient=parsed.transient)
+            stage = Stage.HEAD
         groups[name] = GroupStage(topic, parsed.ring, parsed.cell, stage, parsed.lane)
     return groups

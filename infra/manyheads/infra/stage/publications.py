@@ -8,7 +8,7 @@ from manyheads.topics.errors import ManyheadsError, WireError
 from manyheads.topics.headers import DeadLetterReason, Envelope, Headers, ReplyAddress, reply_headers
 from manyheads.topics.limits import MAX_ERROR_MESSAGE_CHARACTERS
 from manyheads.topics.messages import Failure, Reply
-from manyheads.topics.names import dead_letter_topic
+from manyheads.topics.names import dead_letter_topic, parse_stage_topic
 
 
 def result(envelope: Envelope, outcome: Forward | Answer) -> Outgoing:
@@ -32,10 +32,10 @@ def failure_reply(address: ReplyAddress, error: ManyheadsError, envelope: Envelo
 
 
 def dead_letter(record: Record, error: ManyheadsError) -> Outgoing:
-    """The record as it was, and why it could not be processed."""
-    return Outgoing(
-        dead_letter_topic(record.topic), record.value, record.key, (*record.headers, *_reason(record, error))
-    )
+    """The record as it was, and why it could not be processed; of a transient topic, without its value."""
+    source = parse_stage_topic(record.topic)
+    value = None if source is not None and source.transient else record.value
+    return Outgoing(dead_letter_topic(record.topic), value, record.key, (*record.headers, *_reason(record, error)))
 
 
 def bare_dead_letter(record: Record, error: ManyheadsError) -> Outgoing:

@@ -23,6 +23,8 @@ from manyheads.topics.telemetry import WorkerState
 _log = logging.getLogger(__name__)
 
 _PREPARING_WAIT_S = 0.001
+_SHARED_WAIT_S = 0.01
+_ORDER = {lane: place for place, lane in enumerate(Lane)}
 
 
 class StageWorker:
@@ -59,11 +61,14 @@ class StageWorker:
         self._observer = observer or StageObserver()
         self._health = self._observer.health
         self._transport = _transport(kafka)
-        self._inputs = sorted(inputs, key=lambda each: list(Lane).index(each.lane))
+        self._inputs = sorted(inputs, key=lambda each: _ORDER[each.lane])
         self._lanes: list[StageLane] = []
         self._stopping = threading.Event()
         self._last_prepare = float("-inf")
         self._idle = False
+        self._steps = 0
+        self._took: dict[str, int] = {}
+        """by its topic, the step in which an input took records last"""
         self._ready = False
         self._waits_for: list[str] | None = None
         """as health was last told"""
@@ -107,14 +112,19 @@ class StageWorker:
     def step(self) -> int:
         """One round: prepare, commit, and take what is queued; how many records were taken.
 
-        A lane takes only when the lanes before it had nothing, and the batch lane little at a time.
+        An input takes only when those before it had nothing, and one of the batch lane little at a time. Inputs of the
+        same lane go in turns: the one that took records goes behind the others.
         """
         self._prepare()
+        self._steps += 1
         taken = 0
-        for lane in tuple(self._lanes):
+        for lane in sorted(self._lanes, key=self._precedence):
             try:
                 lane.tend()
-                taken += self._turn(lane, taken)
+                found = self._turn(lane, taken)
+                if found:
+                    self._took[lane.input.topic] = self._steps
+                taken += found
             except InternalError as error:
                 if lane.input.lane is Lane.INTERACTIVE or len(self._lanes) == 1:
                     raise
@@ -139,6 +149,9 @@ class StageWorker:
     def _drain(self, lane: StageLane, deadline: float) -> None:
         lane.drain(max(0.0, deadline - self._clock.monotonic()))
 
+    def _precedence(self, lane: StageLane) -> tuple[int, int]:
+        return _ORDER[lane.input.lane], self._took.get(lane.input.topic, 0)
+
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
@@ -147,9 +160,14 @@ class StageWorker:
         return lane.turn(limit, self._idle_wait_s() if waits else 0.0)
 
     def _idle_wait_s(self) -> float:
+        longest = self._options.idle_wait_s
         # While partitions wait to be prepared, the time is the stage's.
-        preparing = any(lane.preparing for lane in self._lanes)
-        return min(_PREPARING_WAIT_S, self._options.idle_wait_s) if preparing else self._options.idle_wait_s
+        if any(lane.preparing for lane in self._lanes):
+            longest = min(_PREPARING_WAIT_S, longest)
+        # Whoever waits for one interactive input does not see a record of another.
+        if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
+            longest = min(_SHARED_WAIT_S, longest)
+        return longest
 
     def _prepare(self) -> None:
         now = self._clock.monotonic()
