@@ -5,6 +5,8 @@ The ``kafka_`` ones have the names and labels of kafka-lag-exporter (``kafka_con
 either go on working. The ``manyheads_`` ones are what neither has. All are gauges.
 """
 
+from dataclasses import replace
+
 from manyheads.topics.metrics import MetricKind, MetricSpec
 
 _CLUSTER = "cluster_name"
@@ -41,16 +43,11 @@ PARTITION_LATEST = _gauge(
     "kafka_partition_latest_offset", "Last stable offset: what read_committed can reach.", _PARTITION
 )
 
-# kafka_exporter
-CURRENT_OFFSET = _gauge(
-    "kafka_consumergroup_current_offset",
-    "Committed offset: the next record to process.",
-    ("consumergroup", "topic", "partition"),
-)
-LAG = _gauge("kafka_consumergroup_lag", "Records that wait.", ("consumergroup", "topic", "partition"))
-LAG_SUM = _gauge(
-    "kafka_consumergroup_lag_sum", "Records that wait, over a topic's partitions.", ("consumergroup", "topic")
-)
+# kafka_exporter: figures of the above by other names
+_CONSUMER_GROUP = ("consumergroup", "topic", "partition")
+CURRENT_OFFSET = replace(GROUP_OFFSET, name="kafka_consumergroup_current_offset", labels=_CONSUMER_GROUP)
+LAG = replace(GROUP_LAG, name="kafka_consumergroup_lag", labels=_CONSUMER_GROUP)
+LAG_SUM = replace(GROUP_TOPIC_SUM_LAG, name="kafka_consumergroup_lag_sum", labels=("consumergroup", "topic"))
 MEMBERS = _gauge("kafka_consumergroup_members", "Members of the group.", ("consumergroup",))
 
 # ours
