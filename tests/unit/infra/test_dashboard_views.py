@@ -7,8 +7,10 @@ import pytest
 
 from manyheads.infra.dashboard.history import SLOT_MS, SLOTS, LagHistory
 from manyheads.infra.dashboard.model import Letter, Letters, Snapshot, Traffic
+from manyheads.infra.dashboard.sparkline import Line
 from manyheads.infra.dashboard.views.lag import lag_page
 from manyheads.infra.dashboard.views.letters import find_letter, letters_page
+from manyheads.infra.dashboard.views.measures import eta_lines
 from manyheads.infra.dashboard.views.overview import overview
 from manyheads.infra.dashboard.views.tenants import Order, tenants_page
 from manyheads.infra.dashboard.views.verdict import notices, verdict
@@ -107,6 +109,32 @@ def test_history_keeps_the_worst_of_each_slot_and_forgets() -> None:
     assert history.past(NOW + SLOTS * SLOT_MS) == {}
 
 
+def test_never_is_a_line_at_the_top() -> None:
+    finite, never = eta_lines((None, 2.0, math.inf, 40.0))
+    assert finite.points == [None, 2.0, None, 40.0]
+    assert never.points == [None, None, 40.0, None]
+    assert eta_lines((None, 2.0)) == (Line([None, 2.0]),)
+
+
+def test_a_stage_is_idle_only_if_nothing_waited_in_the_fifteen_minutes() -> None:
+    history = LagHistory()
+    quiet = snapshot(group(partition(0)))
+    for lag, idle in ((0, True), (3, False), (0, False)):
+        now = snapshot(group(partition(0, lag=lag)))
+        history.add(now.lag)
+        (card,) = overview(replace(now, past=history.past(NOW))).rings
+        assert card.rows[0].idle is idle
+    (card,) = overview(quiet).rings
+    assert card.rows[0].idle
+
+
+def test_a_stage_that_is_not_well_says_why() -> None:
+    (card,) = overview(snapshot(group(partition(0, LagState.STALL, 9)))).rings
+    assert card.rows[0].sentence == "records wait"
+    (card,) = overview(snapshot(group(partition(0)))).rings
+    assert card.rows[0].sentence == ""
+
+
 def test_dead_letters_by_reason() -> None:
     topic = "nlu.en.requests-dlt"
     read = tuple(
@@ -119,6 +147,7 @@ def test_dead_letters_by_reason() -> None:
     assert [(each.code, each.number) for each in page.topics[0].reasons] == [("unknown_tenant", "2"), ("internal", "1")]
     assert page.topics[0].note == "newest 4 s ago · reasons of the newest 3"
     assert [row.when for row in page.rows] == ["just now", "just now", "2 s ago"]
+    assert page.shown == "3 of 7"
     assert page.quiet_topics == "other-dlt"
     assert find_letter(shown, page.rows[2].key) == read[2]
     assert find_letter(shown, (topic, 0, 99)) is None
@@ -142,8 +171,9 @@ def tenant(name: str, requests: int, errors: int, p99: float | None) -> TenantFi
 )
 def test_tenants_are_found_and_ordered(search: str, order: Order, found: list[str]) -> None:
     traffic = Traffic(tenants=(tenant("busy", 90, 0, 9.0), tenant("slow", 1, 0, 900.0), tenant("wrong", 9, 5, None)))
-    page = tenants_page(snapshot(traffic=traffic), search, order)
+    page = tenants_page(snapshot(traffic=traffic), search, order, lambda ring, tenant: [len(tenant)])
     assert [row.key[1] for row in page.rows] == found
+    assert [row.past.lines[0].points for row in page.rows] == [[len(name)] for name in found]
     if not found:
         assert "nobody" in page.empty
 

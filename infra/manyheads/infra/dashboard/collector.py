@@ -23,7 +23,7 @@ from manyheads.topics.names import PREFIX, RingName, TenantName
 
 _log = logging.getLogger(__name__)
 
-EVERY_S = 1.5
+EVERY_S = 1.0
 _NOW_MS = 15_000
 _WHOLE_MS = 900_000
 _TENANTS_EVERY_S = 5.0
@@ -62,6 +62,10 @@ class Collector:
     def tenant_series(self, ring: RingName, tenant: TenantName) -> tuple[TenantFigures, ...]:
         """One tenant's last 15 minutes, the oldest first."""
         return self._reports.query(lambda reports, now: reports.tenant_series(ring, tenant, now))
+
+    def tenant_requests(self, ring: str, tenant: str) -> tuple[int, ...]:
+        """How many requests it had in each part of them."""
+        return self._reports.query(lambda reports, now: reports.tenant_requests(ring, tenant, now))
 
     def read_text(self, letter: Letter) -> str:
         """A dead letter's text, read from Kafka. Blocks. Raises BrokerError."""

@@ -48,11 +48,11 @@ def milliseconds(ms: float | None) -> str:
 
 
 def seconds(s: float | None) -> str:
-    """A span of time: ``0.4 s``, ``59 s``, ``3 min``, ``2.5 h``, ``4 days``."""
+    """A span of time: ``<0.1 s``, ``0.4 s``, ``59 s``, ``3 min``, ``2.5 h``, ``4 days``."""
     if s is None:
         return UNKNOWN
     if s < 9.95:
-        return f"{s:.1f} s"
+        return "<0.1 s" if 0 < s < 0.05 else f"{s:.1f} s"
     if s < _MINUTE_S - 0.5:
         return f"{s:.0f} s"
     if s < _AN_HOUR_AND_A_HALF_S:

@@ -1,4 +1,7 @@
-"""The last 15 minutes of many partitions as one picture: a row for each, a column for each slot. SVG, numbers only."""
+"""The last 15 minutes of many partitions as one picture: a row for each, a column for each slot. SVG, numbers only.
+
+It fills the height that it is given, and is at least half as high as it is drawn.
+"""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,7 +15,7 @@ _GAP = 2
 def heat_strip(rows: Sequence[Shades]) -> str:
     """One band a row, in the style classes ``l0`` to ``l4`` of an OK partition and the names of the other states."""
     height = max(1, len(rows) * (_ROW + _GAP) - _GAP)
-    size = f'viewBox="0 0 {SLOTS} {height}" preserveAspectRatio="none" style="height:{height}px"'
+    size = f'viewBox="0 0 {SLOTS} {height}" preserveAspectRatio="none" style="min-height:{height // 2}px"'
     parts = [f'<svg class="past" {size} aria-hidden="true">']
     for number, row in enumerate(rows):
         top, column = number * (_ROW + _GAP), 0

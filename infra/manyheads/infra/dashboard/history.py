@@ -42,11 +42,15 @@ class GroupPast:
 
     lag: Points
     oldest_age_s: Points
+    arrival_rate: Points
+    completion_rate: Points
+    eta_s: Points
+    """inf where it would never have caught up"""
     partitions: Mapping[PartitionKey, Shades]
 
 
 class _Slots:
-    """The worst value of each of the last slots."""
+    """The highest value of each of the last slots."""
 
     def __init__(self) -> None:
         self._newest = 0
@@ -68,6 +72,9 @@ class _Slots:
 class _GroupSlots:
     lag: _Slots = field(default_factory=_Slots)
     oldest: _Slots = field(default_factory=_Slots)
+    arrival: _Slots = field(default_factory=_Slots)
+    completion: _Slots = field(default_factory=_Slots)
+    eta: _Slots = field(default_factory=_Slots)
     partitions: dict[PartitionKey, _Slots] = field(default_factory=dict)
     seen: int = 0
 
@@ -94,6 +101,9 @@ class LagHistory:
             name: GroupPast(
                 lag=slots.lag.until(slot),
                 oldest_age_s=slots.oldest.until(slot),
+                arrival_rate=slots.arrival.until(slot),
+                completion_rate=slots.completion.until(slot),
+                eta_s=slots.eta.until(slot),
                 partitions={key: _shades(each.until(slot)) for key, each in slots.partitions.items()},
             )
             for name, slots in self._groups.items()
@@ -102,8 +112,14 @@ class LagHistory:
     def _note(self, slots: _GroupSlots, group: GroupLag, slot: int) -> None:
         slots.seen = slot
         slots.lag.note(slot, group.lag)
-        if group.oldest_age_s is not None:
-            slots.oldest.note(slot, group.oldest_age_s)
+        for past, value in (
+            (slots.oldest, group.oldest_age_s),
+            (slots.arrival, group.arrival_rate),
+            (slots.completion, group.completion_rate),
+            (slots.eta, group.eta_s),
+        ):
+            if value is not None:
+                past.note(slot, value)
         present = {(each.topic, each.partition): each for each in group.partitions}
         slots.partitions = {key: slots.partitions.get(key) or _Slots() for key in present}
         for key, each in present.items():

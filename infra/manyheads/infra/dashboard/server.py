@@ -113,7 +113,7 @@ def _add_pages(board: Board) -> None:
     @ui.page("/tenants", title="Tenants · manyheads")
     def tenants_page(request: Request) -> None:
         with frame(request, "/tenants", board) as pulse:
-            body = TenantsBody(lambda: live.refresh(again=True))
+            body = TenantsBody(lambda: live.refresh(again=True), board.tenant_requests)
             live = Live(board, pulse, body.show)
             live.start()
 

@@ -15,7 +15,7 @@ from manyheads.infra.telemetry.aggregate import TenantFigures
 from manyheads.topics.names import RingName, TenantName
 
 THEME_COOKIE = "manyheads_theme"
-REFRESH_S = 1.0
+REFRESH_S = 0.5
 _LATE_S = 8.0
 _PAGES = (
     ("/", "Overview"),
@@ -102,6 +102,9 @@ class Board(Protocol):
 
     def tenant_series(self, ring: RingName, tenant: TenantName) -> Sequence[TenantFigures]:
         """One tenant's last 15 minutes, the oldest first."""
+
+    def tenant_requests(self, ring: str, tenant: str) -> Sequence[float]:
+        """How many requests it had in each part of them."""
 
 
 @contextmanager

@@ -3,9 +3,20 @@
 from nicegui import ui
 
 from manyheads.infra.dashboard.model import Snapshot
-from manyheads.infra.dashboard.pages.widgets import Chip, Hero, NoticeBox, Pairs, Rows, Text, box, describe, restyle
+from manyheads.infra.dashboard.pages.widgets import (
+    Chip,
+    Hero,
+    NoticeBox,
+    Pairs,
+    Rows,
+    Spark,
+    Text,
+    box,
+    describe,
+    restyle,
+)
 from manyheads.infra.dashboard.views.lag import LEGEND, Cell, CellKey, GroupCard, lag_page
-from manyheads.infra.dashboard.views.parts import Tone
+from manyheads.infra.dashboard.views.parts import Figure
 
 
 class Sheet:
@@ -60,13 +71,15 @@ class FactBox:
 
     def __init__(self) -> None:
         with box("fact") as self.root:
-            self._name = Text("span", "cellname")
-            self._value = Text("span", "value")
+            self._name = Text("div", "cellname")
+            self._value = Text("div", "value")
+            self._spark = Spark()
 
-    def show(self, fact: tuple[str, str, Tone]) -> None:
-        name, value, tone = fact
+    def show(self, fact: tuple[str, Figure]) -> None:
+        name, figure = fact
         self._name.show(name)
-        self._value.show(value, f"value {tone}")
+        self._value.show(figure.value, f"value {figure.tone}")
+        self._spark.show(figure)
 
 
 class GroupBox:
@@ -77,19 +90,21 @@ class GroupBox:
             with box("cardhead"):
                 self._name = Text("h2")
                 self._chip = Chip()
+                self._sentence = Text("span", "note")
                 self._kafka = Text("span", "note push mono")
             with box("group"):
-                self._sentence = Text("div", "quiet")
                 self._facts = Rows(box("facts"), FactBox)
-                self._heat = box("heat")
-                self._cells = Rows(self._heat, lambda: CellBox(sheet))
-                self._left_out = Text("div", "quiet")
-                with box("") as self._history:
-                    self._strip = ui.html("", sanitize=False)  # ours, numbers only
-                    with box("axis"):
-                        Text("span", "", "15 minutes ago")
-                        self._note = Text("span")
-                        Text("span", "", "now")
+                with box("maps"):
+                    with box(""):
+                        self._heat = box("heat")
+                        self._cells = Rows(self._heat, lambda: CellBox(sheet))
+                        self._left_out = Text("div", "quiet")
+                    with box("history") as self._history:
+                        self._strip = ui.html("", sanitize=False)  # ours, numbers only
+                        with box("axis"):
+                            Text("span", "", "15 minutes ago")
+                            self._note = Text("span")
+                            Text("span", "", "now")
 
     def show(self, card: GroupCard) -> None:
         describe(self.root, "data-group", card.group)
@@ -101,7 +116,7 @@ class GroupBox:
         restyle(self._heat, "heat dense" if card.dense else "heat")
         self._cells.show(card.cells)
         self._left_out.show(card.left_out, "quiet" if card.left_out else "hidden")
-        restyle(self._history, "" if card.strip else "hidden")
+        restyle(self._history, "history" if card.strip else "hidden")
         self._strip.set_content(card.strip)
         self._note.show(card.strip_note)
 

@@ -8,6 +8,8 @@ from nicegui import ui
 from manyheads.infra.dashboard import figures
 from manyheads.infra.dashboard.model import Letter, Snapshot
 from manyheads.infra.dashboard.pages.widgets import (
+    Column,
+    Fields,
     NoticeBox,
     Pairs,
     Rows,
@@ -22,7 +24,7 @@ from manyheads.infra.dashboard.pages.widgets import (
 from manyheads.infra.dashboard.views.letters import LetterKey, LetterRow, Reason, TopicCard, find_letter, letters_page
 from manyheads.topics.errors import ManyheadsError
 
-_COLUMNS = ("Reason", "Tenant", "Topic", "When")
+_COLUMNS = (Column("tenant", "Tenant"), Column("topic", "Topic", "mono"), Column("when", "When", "num"))
 
 
 class ReasonBox:
@@ -111,19 +113,14 @@ class LetterBox:
             with cell("lead"):
                 self._code = Text("button", "strong plain")
                 self._reason = Text("div", "sub")
-            self._texts = {}
-            for name, column in zip(("tenant", "topic", "when"), _COLUMNS[1:], strict=True):
-                with cell("num" if name == "when" else "", column):
-                    self._texts[name] = Text("span", "mono" if name == "topic" else "")
+            self._fields = Fields(_COLUMNS)
 
     def show(self, row: LetterRow) -> None:
         self._key = row.key
         self._code.show(row.code)
         self._reason.show(row.reason)
         describe(self.root, "data-offset", str(row.key[2]))
-        self._texts["tenant"].show(row.tenant)
-        self._texts["topic"].show(row.key[0])
-        self._texts["when"].show(row.when)
+        self._fields.show(row)
 
     def _open(self) -> None:
         if self._key is not None:
@@ -139,8 +136,11 @@ class LettersBody:
         self._summary = title("Dead letters")
         self._notices = Rows(box("contents"), NoticeBox)
         self._topics = Rows(box("pair"), TopicBox)
-        with box("card pad") as self._card:
-            self._rows = Rows(table(_COLUMNS, ("When",)), lambda: LetterBox(self._choose))
+        with box("card", "section") as self._card:
+            with box("cardhead"):
+                Text("h2", "", "The newest")
+                self._shown = Text("span", "note push")
+            self._rows = Rows(table("Reason", _COLUMNS), lambda: LetterBox(self._choose))
         self._quiet = Text("div", "foot")
 
     def show(self, snapshot: Snapshot) -> None:
@@ -150,7 +150,8 @@ class LettersBody:
         self._notices.show(view.notices)
         self._topics.show(view.topics)
         self._rows.show(view.rows)
-        restyle(self._card, "card pad" if view.rows else "hidden")
+        self._shown.show(view.shown)
+        restyle(self._card, "card" if view.rows else "hidden")
         self._quiet.show(f"Nothing in {view.quiet_topics}" if view.quiet_topics else "")
 
     def _choose(self, key: LetterKey) -> None:

@@ -10,12 +10,11 @@ from manyheads.infra.dashboard.pages.widgets import (
     Text,
     Tile,
     box,
-    describe,
     restyle,
 )
 from manyheads.infra.dashboard.views.overview import RingCard, StageRow, overview
 
-_COLUMNS = ("Answers", "Slowest 1%", "Errors", "Oldest waits", "Caught up in")
+_COLUMNS = ("Rate", "p99", "Errors", "Oldest waits", "Caught up in")
 
 
 class StageBox:
@@ -28,6 +27,7 @@ class StageBox:
                     self._name = Text("span")
                     self._lane = Text("span", "lane")
                 self._chip = Chip()
+                self._why = Text("span", "note")
             self._figures = [FigureBox(name) for name in _COLUMNS]
 
     def show(self, row: StageRow) -> None:
@@ -35,7 +35,7 @@ class StageBox:
         self._name.show(row.name)
         self._lane.show(f" {row.key.lane}")
         self._chip.show(row.state)
-        describe(self._chip.root, "title", row.sentence)
+        self._why.show(row.sentence, "note" if row.sentence else "hidden")
         shown = (row.rate, row.latency, row.errors, row.oldest, row.eta)
         for widget, figure in zip(self._figures, shown, strict=True):
             widget.show(figure)

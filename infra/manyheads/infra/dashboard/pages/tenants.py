@@ -6,9 +6,12 @@ from nicegui import ui
 
 from manyheads.infra.dashboard.model import Snapshot
 from manyheads.infra.dashboard.pages.widgets import (
+    Column,
+    Fields,
     NoticeBox,
     Pairs,
     Rows,
+    Spark,
     Text,
     Tile,
     box,
@@ -22,7 +25,14 @@ from manyheads.infra.dashboard.views.tenants import Order, TenantRow, tenant_pag
 from manyheads.infra.telemetry.aggregate import TenantFigures
 from manyheads.topics.names import RingName, TenantName
 
-_COLUMNS = ("Tenant", "Requests, 15 min", "Share", "p50", "p99", "Errors")
+_COLUMNS = (
+    Column("requests", "Requests, 15 min", "num"),
+    Column("share", "Share", "num"),
+    Column("p50", "p50", "num"),
+    Column("p99", "p99", "num"),
+    Column("errors", "Errors", "num"),
+)
+_PAST = "Last 15 minutes"
 _ORDERS = ((Order.TRAFFIC, "Most traffic"), (Order.LATENCY, "Slowest"), (Order.ERRORS, "Most errors"))
 
 
@@ -34,25 +44,30 @@ class TenantBox:
             with cell("lead"):
                 self._name = Text("a", "strong cover")
                 self._ring = Text("div", "sub")
-            self._texts = {}
-            for name, column in zip(("requests", "share", "p50", "p99", "errors"), _COLUMNS[1:], strict=True):
-                with cell("num", column):
-                    self._texts[name] = Text("span", "value")
+            with cell("wide", _PAST):
+                self._past = Spark()
+            self._fields = Fields(_COLUMNS)
 
     def show(self, row: TenantRow) -> None:
         ring, tenant = row.key
         self._name.show(tenant)
         describe(self._name, "href", f"/tenants/{ring}/{tenant}")
         self._ring.show(f"ring {ring}")
-        for name, text in self._texts.items():
-            text.show(getattr(row, name), f"value {row.tone}" if name == "errors" else None)
+        self._past.show(row.past)
+        self._fields.show(row, errors=f"value {row.tone}")
 
 
 class TenantsBody:
-    """The page; ``again`` shows the present snapshot once more, after another search or order."""
+    """The page.
 
-    def __init__(self, again: Callable[[], None]) -> None:
+    Args:
+        again: shows the present snapshot once more, after another search or order.
+        requests: of a ring's tenant over the last 15 minutes, the oldest first.
+    """
+
+    def __init__(self, again: Callable[[], None], requests: Callable[[str, str], Sequence[float]]) -> None:
         self._order = Order.TRAFFIC
+        self._requests = requests
         self._again = again
         self._found = title("Tenants")
         self._notices = Rows(box("contents"), NoticeBox)
@@ -64,11 +79,11 @@ class TenantsBody:
             with box("segments"):
                 self._buttons = {order: self._button(order, name) for order, name in _ORDERS}
         with box("card pad") as self._card:
-            self._rows = Rows(table(_COLUMNS, _COLUMNS[1:]), TenantBox)
+            self._rows = Rows(table("Tenant", (Column("past", _PAST, "wide"), *_COLUMNS)), TenantBox)
         self._empty = Text("div", "hidden")
 
     def show(self, snapshot: Snapshot) -> None:
-        view = tenants_page(snapshot, self._search.value or "", self._order)
+        view = tenants_page(snapshot, self._search.value or "", self._order, self._requests)
         self._found.show(view.found)
         self._notices.show(view.notices)
         self._rows.show(view.rows)

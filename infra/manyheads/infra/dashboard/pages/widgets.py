@@ -1,6 +1,7 @@
 """Elements that show views. An element is made once and then told what to show; what stays the same is not sent."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from nicegui import ui
@@ -85,7 +86,7 @@ class Spark:
 
 
 class FigureBox:
-    """A figure within a row: its name where there is no heading, value, remark, chart."""
+    """A figure within a row: its name (a style sheet may leave it out under a heading), value, remark, chart."""
 
     def __init__(self, name: str) -> None:
         with box("figure") as self.root:
@@ -177,20 +178,46 @@ class Pairs:
                     Text("dd", "", value)
 
 
-def table(columns: Sequence[str], numbers: Sequence[str]) -> ui.element:
-    """A table with its heading; returns the body, which holds the rows."""
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table, which shows a field of the rows' views."""
+
+    field: str
+    heading: str
+    style: str = ""
+    """``num`` for numbers, which stand at the right"""
+
+
+def table(lead: str, columns: Sequence[Column]) -> ui.element:
+    """A table with its heading: what ``lead`` calls, then the columns. Returns the body, which holds the rows."""
     with box("table", "table"):
         with box("", "thead"), box("", "tr"):
-            for name in columns:
-                Text("th", "num" if name in numbers else "", name)
+            Text("th", "", lead)
+            for column in columns:
+                Text("th", column.style, column.heading)
         return box("", "tbody")
 
 
-def cell(style: str, name: str | None = None) -> ui.element:
-    """A cell of a table; ``name`` is shown in it where there is no room for a heading."""
+def cell(style: str, heading: str | None = None) -> ui.element:
+    """A cell of a table; ``heading`` is shown in it where there is no room for one above."""
     found = box(style, "td")
-    describe(found, "data-name", name)
+    describe(found, "data-name", heading)
     return found
+
+
+class Fields:
+    """A row's cells after its first, with a text each."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._texts: dict[str, Text] = {}
+        for column in columns:
+            with cell(column.style, column.heading):
+                self._texts[column.field] = Text("span")
+
+    def show(self, view: object, **styles: str) -> None:
+        """The fields of ``view``; ``styles`` by field for those that have one."""
+        for field, text in self._texts.items():
+            text.show(getattr(view, field), styles.get(field))
 
 
 def title(heading: str, sentence: str = "") -> Text:

@@ -1,14 +1,14 @@
 """Lag, partition by partition."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from manyheads.infra.dashboard import figures
 from manyheads.infra.dashboard.heatstrip import heat_strip
-from manyheads.infra.dashboard.history import SLOTS, GroupPast, Shades, lag_level
+from manyheads.infra.dashboard.history import SLOTS, GroupPast, Points, Shades, lag_level
 from manyheads.infra.dashboard.model import Snapshot
-from manyheads.infra.dashboard.views.measures import state_tone
-from manyheads.infra.dashboard.views.parts import Notice, Tone
+from manyheads.infra.dashboard.sparkline import Line
+from manyheads.infra.dashboard.views.measures import MANY, age, eta_figure, oldest_figure, state_tone
+from manyheads.infra.dashboard.views.parts import Figure, Notice
 from manyheads.infra.dashboard.views.verdict import Verdict, group_name, notices, verdict
 from manyheads.infra.lag.model import GroupLag, LagState, PartitionLag
 
@@ -54,7 +54,8 @@ class GroupCard:
     kafka: str
     state: LagState
     sentence: str
-    facts: tuple[tuple[str, str, Tone], ...]
+    """why it is in that state; nothing if all is done"""
+    facts: tuple[tuple[str, Figure], ...]
     dense: bool
     cells: tuple[Cell, ...]
     left_out: str
@@ -62,6 +63,7 @@ class GroupCard:
     strip: str
     """the last 15 minutes as SVG"""
     strip_note: str
+    """which partitions are in it, if not all"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +98,19 @@ def _card(group: GroupLag, past: GroupPast | None) -> GroupCard:
     strips = _worst(shown, _MOST_STRIPS)
     nothing: Shades = (None,) * SLOTS
     rows = [past.partitions.get((each.topic, each.partition), nothing) if past else nothing for each in strips]
-    fewer = f", the worst {_MOST_STRIPS} of {len(group.partitions)} partitions" if len(strips) < len(shown) else ""
+    fewer = f"the worst {_MOST_STRIPS} of {len(group.partitions)}" if len(strips) < len(shown) else ""
     return GroupCard(
         group=group.group,
         name=group_name(group),
         kafka=_kafka(group),
         state=group.state,
-        sentence=group.sentence,
-        facts=_facts(group),
+        sentence=group.sentence if group.lag or group.state is not LagState.OK else "",
+        facts=_facts(group, past),
         dense=len(shown) >= _DENSE_FROM,
         cells=tuple(_cell(group, each, several_topics) for each in shown),
         left_out=f"{figures.count(left_out)} more partitions, none of them worse, are not shown." if left_out else "",
         strip=heat_strip(rows) if rows else "",
-        strip_note=f"the last 15 minutes{fewer}",
+        strip_note=fewer,
     )
 
 
@@ -125,15 +127,15 @@ def _kafka(group: GroupLag) -> str:
     return f"{group.group} · {members} {'member' if members == 1 else 'members'} · {group.kafka_state}"
 
 
-def _facts(group: GroupLag) -> tuple[tuple[str, str, Tone], ...]:
-    tone = state_tone(group.state)
-    never = Tone.BAD if group.eta_s == math.inf else Tone.PLAIN
+def _facts(group: GroupLag, past: GroupPast | None) -> tuple[tuple[str, Figure], ...]:
+    nothing: Points = (None,) * SLOTS
+    lag, arrival, completion = (nothing,) * 3 if past is None else (past.lag, past.arrival_rate, past.completion_rate)
     return (
-        ("Lag", figures.count(group.lag), tone),
-        ("Oldest", "none waits" if group.lag == 0 else figures.seconds(group.oldest_age_s), tone),
-        ("Arrive", figures.rate(group.arrival_rate), Tone.PLAIN),
-        ("Done", figures.rate(group.completion_rate), Tone.PLAIN),
-        ("Caught up in", figures.eta(group.eta_s), never),
+        ("Lag", Figure(figures.count(group.lag), "", state_tone(group.state), (Line(lag),), MANY)),
+        ("Oldest waits", oldest_figure(group, past)),
+        ("Arrive", Figure(figures.rate(group.arrival_rate), lines=(Line(arrival),))),
+        ("Done", Figure(figures.rate(group.completion_rate), lines=(Line(completion),))),
+        ("Caught up in", replace(eta_figure(group, past), note="")),
     )
 
 
@@ -158,7 +160,7 @@ def _pairs(each: PartitionLag, lag: str) -> tuple[tuple[str, str], ...]:
         ("State", each.state.value),
         ("Why", each.sentence),
         ("Lag", lag),
-        ("Oldest waits", "none waits" if each.lag == 0 else figures.seconds(each.oldest_age_s)),
+        ("Oldest waits", age(each.lag, each.oldest_age_s)),
         ("Arrive", figures.rate(each.arrival_rate)),
         ("Done", figures.rate(each.completion_rate)),
         ("Caught up in", figures.eta(each.eta_s)),

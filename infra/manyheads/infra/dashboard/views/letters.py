@@ -8,7 +8,7 @@ from manyheads.infra.dashboard.model import Letter, Snapshot
 from manyheads.infra.dashboard.views.parts import Notice, Tone
 from manyheads.infra.dashboard.views.verdict import notices
 
-MOST_ROWS = 60
+MOST_ROWS = 30
 
 LetterKey = tuple[str, int, int]
 """topic, partition and offset"""
@@ -42,6 +42,7 @@ class LetterRow:
     code: str
     reason: str
     tenant: str
+    topic: str
     when: str
 
 
@@ -54,6 +55,8 @@ class LettersPage:
     summary: str
     topics: tuple[TopicCard, ...]
     rows: tuple[LetterRow, ...]
+    shown: str
+    """which letters the rows are"""
     quiet_topics: str
     """those without letters"""
 
@@ -73,10 +76,11 @@ def letters_page(snapshot: Snapshot) -> LettersPage:
         if len(letters) < found.count:
             note.append(f"reasons of the newest {figures.count(len(letters))}" if letters else "not read yet")
         cards.append(TopicCard(found.topic, figures.count(found.count), " · ".join(note), _reasons(letters)))
-    newest = sorted(
+    read = sorted(
         (letter for letters in snapshot.letters.by_topic.values() for letter in letters),
         key=lambda letter: -letter.at_ms,
-    )[:MOST_ROWS]
+    )
+    newest = read[:MOST_ROWS]
     total = sum(found.count for found in snapshot.lag.dead_letters)
     return LettersPage(
         notices=notices(snapshot),
@@ -84,6 +88,7 @@ def letters_page(snapshot: Snapshot) -> LettersPage:
         summary=_summary(snapshot, total),
         topics=tuple(cards),
         rows=tuple(_row(letter, snapshot.at_ms) for letter in newest),
+        shown=f"{figures.count(len(newest))} of {figures.count(max(total, len(read)))}",
         quiet_topics=", ".join(sorted(quiet)),
     )
 
@@ -119,5 +124,6 @@ def _row(letter: Letter, now_ms: int) -> LetterRow:
         code=letter.code,
         reason=letter.reason,
         tenant=letter.tenant or figures.UNKNOWN,
+        topic=letter.topic,
         when=figures.ago(max(0, now_ms - letter.at_ms) / 1_000),
     )

@@ -1,7 +1,7 @@
 """Figures of a stage or a tenant: the number, a remark, and its last 15 minutes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from manyheads.infra.dashboard import figures
 from manyheads.infra.dashboard.history import GroupPast, Points
@@ -15,6 +15,8 @@ SLOW_S = 1.0
 """the least that a full chart of ages stands for"""
 MANY = 10.0
 """and one of lag"""
+LONG_S = 5.0
+"""and one of the time until it has caught up"""
 
 
 def latency_figure(series: Series | None) -> Figure:
@@ -46,14 +48,24 @@ def error_figure(series: Series | None) -> Figure:
     """The share of requests that ended in an error, in the last 15 minutes: they are rare, and must not flit by."""
     if series is None:
         return Figure(figures.UNKNOWN)
-    bad = series.whole.errors > 0
+    tone = error_tone(series.whole.errors, series.now.errors)
     return Figure(
         figures.share(series.whole.errors, series.whole.records),
         _which_errors(series),
-        Tone.BAD if series.now.errors else Tone.WARN if bad else Tone.PLAIN,
-        lines=(Line(points(series, lambda slot: float(slot.errors)), "bad" if bad else "calm"),),
+        tone,
+        lines=(error_line([float(slot.errors) for slot in series.slots], tone),),
         ceiling=1.0,
     )
+
+
+def error_tone(whole: int, now: int) -> Tone:
+    """How errors are meant: of the 15 minutes, and of the last seconds."""
+    return Tone.BAD if now else Tone.WARN if whole else Tone.PLAIN
+
+
+def error_line(errors: Sequence[float], tone: Tone) -> Line:
+    """Errors over time, in the colour of their figure; grey if there were none."""
+    return Line(errors, tone or Tone.CALM)
 
 
 def _which_errors(series: Series) -> str:
@@ -71,17 +83,30 @@ def oldest_figure(group: GroupLag | None, past: GroupPast | None) -> Figure:
     lines = () if past is None else (Line(past.oldest_age_s),)
     if group is None or group.oldest_age_s is None:
         return Figure(figures.UNKNOWN, lines=lines, ceiling=SLOW_S)
-    value = "none waits" if group.lag == 0 else figures.seconds(group.oldest_age_s)
-    return Figure(value, "", state_tone(group.state), lines, SLOW_S)
+    return Figure(age(group.lag, group.oldest_age_s), "", state_tone(group.state), lines, SLOW_S)
+
+
+def age(lag: int | None, oldest_age_s: float | None) -> str:
+    """How long the oldest record waits, if one does."""
+    return "none" if lag == 0 else figures.seconds(oldest_age_s)
 
 
 def eta_figure(group: GroupLag | None, past: GroupPast | None) -> Figure:
-    """When nothing will wait any more, over the lag."""
-    lines = () if past is None else (Line(past.lag),)
+    """When nothing will wait any more."""
+    lines = () if past is None else eta_lines(past.eta_s)
     if group is None:
-        return Figure(figures.UNKNOWN, lines=lines, ceiling=MANY)
-    tone = state_tone(group.state) if group.state is not LagState.OK or group.eta_s == math.inf else Tone.PLAIN
-    return Figure(figures.eta(group.eta_s), f"lag {figures.count(group.lag)}", tone, lines, MANY)
+        return Figure(figures.UNKNOWN, lines=lines, ceiling=LONG_S)
+    note = f"lag {figures.count(group.lag)}"
+    return Figure(figures.eta(group.eta_s), note, state_tone(group.state), lines, LONG_S)
+
+
+def eta_lines(past: Points) -> tuple[Line, ...]:
+    """The times until it would have caught up, and as a line at the top where that was never."""
+    finite = [None if eta == math.inf else eta for eta in past]
+    if math.inf not in past:
+        return (Line(finite),)
+    top = max([LONG_S, *(eta for eta in finite if eta is not None)])
+    return Line(finite), Line([top if eta == math.inf else None for eta in past], Tone.WARN)
 
 
 def state_tone(state: LagState) -> Tone:

@@ -9,7 +9,10 @@ from manyheads.infra.dashboard.model import Series, Snapshot
 from manyheads.infra.dashboard.sparkline import Line
 from manyheads.infra.dashboard.views.measures import (
     SLOW_S,
+    age,
     error_figure,
+    error_line,
+    error_tone,
     eta_figure,
     latency_figure,
     oldest_figure,
@@ -17,7 +20,7 @@ from manyheads.infra.dashboard.views.measures import (
     rate_figure,
     state_tone,
 )
-from manyheads.infra.dashboard.views.parts import Figure, Notice, Tone, stage_name
+from manyheads.infra.dashboard.views.parts import Figure, Notice, stage_name
 from manyheads.infra.dashboard.views.verdict import Verdict, notices, our_groups, verdict
 from manyheads.infra.lag.model import GroupLag, LagState, Stage
 from manyheads.infra.telemetry.aggregate import LaneFigures, LaneKey
@@ -33,7 +36,9 @@ class StageRow:
     state: LagState | None
     """None if no broker says"""
     sentence: str
+    """why it is in that state, unless that is OK"""
     idle: bool
+    """nothing came and nothing waited in the 15 minutes"""
     rate: Figure
     latency: Figure
     errors: Figure
@@ -79,12 +84,12 @@ def overview(snapshot: Snapshot) -> Overview:
 def _row(snapshot: Snapshot, key: LaneKey, group: GroupLag | None) -> StageRow:
     series = snapshot.traffic.lanes.get(key)
     past = snapshot.past.get(group.group) if group is not None else None
-    busy = series is not None and series.whole.records > 0
+    busy = (series is not None and series.whole.records > 0) or (past is not None and any(past.lag))
     return StageRow(
         key=key,
         name=stage_name(key.stage, key.cell),
         state=None if group is None else group.state,
-        sentence="" if group is None else group.sentence,
+        sentence="" if group is None or group.state is LagState.OK else group.sentence,
         idle=not busy and (group is None or group.lag == 0),
         rate=rate_figure(series),
         latency=latency_figure(series),
@@ -101,7 +106,7 @@ def _tiles(snapshot: Snapshot) -> tuple[tuple[str, Figure], ...]:
     live = [series for key, series in stages.items() if key.stage == Stage.HEAD and key.lane is Lane.INTERACTIVE]
     return (
         ("Answers", _throughput(ends)),
-        ("Slowest 1%, interactive", _slowest(live)),
+        ("p99, interactive", _slowest(live)),
         ("Errors", _errors(list(stages.values()), ends)),
         ("Longest wait", _longest_wait(snapshot)),
     )
@@ -120,7 +125,7 @@ def _throughput(ends: Sequence[Series]) -> Figure:
 def _slowest(live: Sequence[Series]) -> Figure:
     known = [latency_figure(series) for series in live if series.whole.total.count]
     if not known:
-        return Figure(figures.UNKNOWN, "p99 of every ring" if live else "")
+        return Figure(figures.UNKNOWN, "nothing to measure yet" if live else "")
     worst = max((series for series in live if series.whole.total.count), key=_p99)
     lines = (
         Line(_over(live, lambda slot: slot.total.p99, max)),
@@ -138,8 +143,9 @@ def _errors(stages: Sequence[Series], ends: Sequence[Series]) -> Figure:
     """Of all stages, as a share of what came in: what failed in the encoder never reaches a head."""
     failed = sum(series.whole.errors for series in stages)
     answered = sum(series.whole.records - series.whole.errors for series in ends)
-    line = Line(_over(stages, lambda slot: float(slot.errors), sum), "bad" if failed else "calm")
-    tone = Tone.BAD if any(series.now.errors for series in stages) else Tone.WARN if failed else Tone.PLAIN
+    tone = error_tone(failed, sum(series.now.errors for series in stages))
+    slots = zip(*([slot.errors for slot in series.slots] for series in stages), strict=True)
+    line = error_line([float(sum(errors)) for errors in slots], tone)
     note = "" if not answered + failed else f"{figures.count(failed)} in 15 min" if failed else "none in 15 min"
     return Figure(figures.share(failed, answered + failed), note, tone, (line,), ceiling=1.0)
 
@@ -154,7 +160,7 @@ def _longest_wait(snapshot: Snapshot) -> Figure:
     waiting = sum(group.lag for group in groups)
     worst = max(groups, key=lambda group: group.state.severity)
     return Figure(
-        figures.seconds(max(ages)) if waiting else "none waits",
+        age(waiting, max(ages)),
         f"lag {figures.count(waiting)}",
         state_tone(worst.state),
         (line,),

@@ -1,12 +1,13 @@
 """Whose traffic it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from manyheads.infra.dashboard import figures
 from manyheads.infra.dashboard.model import Snapshot
 from manyheads.infra.dashboard.sparkline import Line
+from manyheads.infra.dashboard.views.measures import error_line, error_tone
 from manyheads.infra.dashboard.views.parts import Figure, Notice, Tone
 from manyheads.infra.dashboard.views.verdict import notices
 from manyheads.infra.telemetry.aggregate import TenantFigures
@@ -42,6 +43,8 @@ class TenantRow:
     errors: str
     tone: Tone
     """of the errors"""
+    past: Figure
+    """the requests of the 15 minutes, as a chart"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,17 @@ class TenantPage:
     pairs: tuple[tuple[str, str], ...]
 
 
-def tenants_page(snapshot: Snapshot, search: str, order: Order) -> TenantsPage:
-    """The tenants whose ring or name has ``search``, with traffic or registered, ordered."""
+def tenants_page(
+    snapshot: Snapshot, search: str, order: Order, requests: Callable[[str, str], Sequence[float]]
+) -> TenantsPage:
+    """The tenants whose ring or name has ``search``, with traffic or registered, ordered.
+
+    Args:
+        snapshot: what is known.
+        search: a part of the ring and the name, with a slash between.
+        order: what comes first.
+        requests: of a ring's tenant over the last 15 minutes, the oldest first.
+    """
     busy = {(each.ring, each.tenant): each for each in snapshot.traffic.tenants}
     known: dict[TenantKey, TenantFigures | None] = dict.fromkeys(_registered(snapshot)) | busy
     wanted = search.strip().lower()
@@ -77,7 +89,7 @@ def tenants_page(snapshot: Snapshot, search: str, order: Order) -> TenantsPage:
     shown = found[:MOST_ROWS]
     return TenantsPage(
         notices=notices(snapshot),
-        rows=tuple(_row(key, known[key], total) for key in shown),
+        rows=tuple(_row(key, known[key], total, requests) for key in shown),
         found=_found(len(found), len(shown), len(known)),
         empty=_empty(search, len(known)),
     )
@@ -104,7 +116,7 @@ def tenant_page(snapshot: Snapshot, ring: RingName, tenant: TenantName, series: 
         notices=notices(snapshot),
         tiles=(
             ("Requests", _requests(whole, series)),
-            ("Slowest 1%", _latency(whole, series)),
+            ("p99", _latency(whole, series)),
             ("Errors", _errors(whole, series)),
         ),
         pairs=() if placement is None else _pairs(snapshot, placement),
@@ -130,9 +142,12 @@ def _weight(found: TenantFigures | None, order: Order) -> float:
             return found.errors
 
 
-def _row(key: TenantKey, found: TenantFigures | None, total: int) -> TenantRow:
+def _row(
+    key: TenantKey, found: TenantFigures | None, total: int, requests: Callable[[str, str], Sequence[float]]
+) -> TenantRow:
     if found is None:
-        return TenantRow(key, "0", figures.UNKNOWN, figures.UNKNOWN, figures.UNKNOWN, figures.UNKNOWN, Tone.CALM)
+        unknown = figures.UNKNOWN
+        return TenantRow(key, "0", unknown, unknown, unknown, unknown, Tone.CALM, Figure(unknown))
     return TenantRow(
         key=key,
         requests=figures.count(found.requests),
@@ -140,7 +155,8 @@ def _row(key: TenantKey, found: TenantFigures | None, total: int) -> TenantRow:
         p50=figures.milliseconds(found.latency.p50),
         p99=figures.milliseconds(found.latency.p99),
         errors=figures.share(found.errors, found.requests),
-        tone=Tone.BAD if found.errors else Tone.PLAIN,
+        tone=Tone.WARN if found.errors else Tone.PLAIN,
+        past=Figure("", lines=(Line(requests(*key)),)),
     )
 
 
@@ -177,12 +193,12 @@ def _latency(whole: TenantFigures | None, series: Sequence[TenantFigures]) -> Fi
 
 
 def _errors(whole: TenantFigures | None, series: Sequence[TenantFigures]) -> Figure:
-    bad = whole is not None and whole.errors > 0
-    lines = (Line(tuple(float(each.errors) for each in series), "bad" if bad else "calm"),)
+    tone = error_tone(0 if whole is None else whole.errors, series[-1].errors if series else 0)
+    lines = (error_line([float(each.errors) for each in series], tone),)
     if whole is None:
         return Figure(figures.UNKNOWN, lines=lines, ceiling=1.0)
-    note = f"{figures.count(whole.errors)} in 15 min" if bad else "none in 15 min"
-    return Figure(figures.share(whole.errors, whole.requests), note, Tone.BAD if bad else Tone.PLAIN, lines, 1.0)
+    note = f"{figures.count(whole.errors)} in 15 min" if whole.errors else "none in 15 min"
+    return Figure(figures.share(whole.errors, whole.requests), note, tone, lines, 1.0)
 
 
 def _pairs(snapshot: Snapshot, placement: PlacementRecord) -> tuple[tuple[str, str], ...]:
@@ -195,7 +211,7 @@ def _pairs(snapshot: Snapshot, placement: PlacementRecord) -> tuple[tuple[str, s
         head = snapshot.registry.head(placement.ring, placement.tenant, placement.head)
     if head is not None:
         pairs += [("Reads", f"{head.view} of {head.space}"), ("Size of the head", figures.size(head.artifact.bytes))]
-    topic = embeddings_topic(placement.ring, placement.cell)
+    topic = embeddings_topic(placement.ring, placement.cell, transient=placement.transient)
     states = {
         each.partition: each.state for group in snapshot.lag.groups for each in group.partitions if each.topic == topic
     }

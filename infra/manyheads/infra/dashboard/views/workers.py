@@ -19,6 +19,7 @@ class WorkerRow:
 
     instance: str
     where: str
+    # What follows may have several lines.
     stage: str
     state: str
     """as it says itself, or lost: it is silent, and has not said that it stops"""
@@ -67,13 +68,13 @@ def _row(status: WorkerStatus) -> WorkerRow:
     return WorkerRow(
         instance=who.instance,
         where=f"{who.host}, pid {who.pid}",
-        stage=f"{who.ring} · {stage_name(who.stage, who.cell)}",
+        stage=f"{stage_name(who.stage, who.cell)}\nring {who.ring}",
         state=LOST if status.lost else report.state.value,
         why=report.waits_for,
         partitions=_partitions(report),
-        heads=figures.UNKNOWN if heads is None else f"{figures.count(heads.loaded)}, {figures.size(heads.bytes)}",
+        heads=figures.UNKNOWN if heads is None else f"{figures.count(heads.loaded)}\n{figures.size(heads.bytes)}",
         memory=figures.size(report.rss_bytes),
-        versions=" · ".join([who.package, *(f"{name} {version}" for name, version in report.models.items())]),
+        versions="\n".join([who.package, *(f"{name} {version}" for name, version in report.models.items())]),
         in_flight=figures.count(sum(lane.in_flight for lane in report.lanes)),
         last_report=figures.ago(status.age_ms / 1_000),
     )
@@ -81,4 +82,4 @@ def _row(status: WorkerStatus) -> WorkerRow:
 
 def _partitions(report: WorkerReport) -> str:
     told = [f"{lane.lane} {ranges(lane.partitions)}" for lane in report.lanes if lane.partitions]
-    return " · ".join(told) or "none"
+    return "\n".join(told) or "none"
