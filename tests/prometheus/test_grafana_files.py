@@ -114,3 +114,16 @@ def test_compose_mounts_what_is_provisioned() -> None:
     assert provider["options"]["path"] == mounted["infra/grafana/dashboards"]
     for kind in ("datasources", "dashboards"):
         assert mounted[f"infra/grafana/provisioning/{kind}"] == f"/etc/grafana/provisioning/{kind}"
+
+
+def test_the_page_explains_every_panel_and_alert() -> None:
+    lines = (ROOT / "docs" / "monitoring.md").read_text("utf-8").splitlines()
+    for dashboard in DASHBOARDS.values():
+        rows = [f"| {panel['title']} | {panel['description']} |" for panel in panels(dashboard)]
+        start = lines.index(f"### {dashboard['title']}")
+        first = lines.index(rows[0], start)
+        assert lines[first : first + len(rows)] == rows
+        assert not "".join(lines[first + len(rows) :][:1]), "there are more rows than panels"
+    rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text("utf-8"))["groups"]
+    alerts = [rule["alert"] for group in rules for rule in group["rules"]]
+    assert [line.split("`")[1] for line in lines if line.startswith("| `")] == alerts
