@@ -17,7 +17,7 @@ from manyheads.infra.dashboard.views.verdict import notices, verdict
 from manyheads.infra.dashboard.views.workers import ranges
 from manyheads.infra.lag.model import DeadLetters, GroupLag, LagSnapshot, LagState, PartitionLag, Stage
 from manyheads.infra.telemetry.aggregate import Latency, TenantFigures
-from manyheads.topics.names import Lane, cell, ring
+from manyheads.topics.names import Lane, cell, head_group, ring
 
 NOW = 1_700_000_000_000
 EN, C0 = ring("en"), cell("c0")
@@ -126,6 +126,22 @@ def test_a_stage_is_idle_only_if_nothing_waited_in_the_fifteen_minutes() -> None
         assert card.rows[0].idle is idle
     (card,) = overview(quiet).rings
     assert card.rows[0].idle
+
+
+def test_both_groups_of_a_lane_are_one_row_of_the_overview_and_two_cards_of_lag() -> None:
+    name = head_group(EN, C0, Lane.INTERACTIVE, transient=True)
+    transient = replace(group(partition(0, LagState.STALL, 9), eta_s=7.0), group=name)
+    shown = snapshot(group(partition(0, lag=4), eta_s=2.0), transient)
+    history = LagHistory()
+    history.add(shown.lag)
+    shown = replace(shown, past=history.past(NOW))
+    ((row,),) = (card.rows for card in overview(shown).rings)
+    assert (row.state, row.eta.value, row.eta.note) == (LagState.STALL, "7.0 s", "lag 13")
+    assert row.eta.lines[0].points[-1] == 7.0
+    assert [card.name for card in lag_page(shown).groups] == [
+        "en · Heads c0 · interactive",
+        "en · Heads c0 · interactive · transient",
+    ]
 
 
 def test_a_stage_that_is_not_well_says_why() -> None:

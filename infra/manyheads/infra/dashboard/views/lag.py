@@ -57,11 +57,12 @@ class GroupCard:
     """why it is in that state; nothing if all is done"""
     facts: tuple[tuple[str, Figure], ...]
     dense: bool
+    """the cells are small, and without figures"""
     cells: tuple[Cell, ...]
     left_out: str
     """which partitions are not shown, if any"""
     strip: str
-    """the last 15 minutes as SVG"""
+    """the last 15 minutes as SVG; nothing if nothing happened in them"""
     strip_note: str
     """which partitions are in it, if not all"""
 
@@ -92,6 +93,7 @@ def _order(group: GroupLag) -> tuple[bool, str, str, str, str]:
 
 
 def _card(group: GroupLag, past: GroupPast | None) -> GroupCard:
+    idle = not group.lag and (past is None or not (any(past.lag) or any(past.arrival_rate)))
     shown = _worst(group.partitions, _MOST_CELLS)
     several_topics = len({each.topic for each in shown}) > 1
     left_out = len(group.partitions) - len(shown)
@@ -106,10 +108,10 @@ def _card(group: GroupLag, past: GroupPast | None) -> GroupCard:
         state=group.state,
         sentence=group.sentence if group.lag or group.state is not LagState.OK else "",
         facts=_facts(group, past),
-        dense=len(shown) >= _DENSE_FROM,
+        dense=idle or len(shown) >= _DENSE_FROM,
         cells=tuple(_cell(group, each, several_topics) for each in shown),
         left_out=f"{figures.count(left_out)} more partitions, none of them worse, are not shown." if left_out else "",
-        strip=heat_strip(rows) if rows else "",
+        strip=heat_strip(rows) if rows and not idle else "",
         strip_note=fewer,
     )
 

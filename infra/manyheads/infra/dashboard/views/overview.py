@@ -21,6 +21,7 @@ from manyheads.infra.dashboard.views.measures import (
     state_tone,
 )
 from manyheads.infra.dashboard.views.parts import Figure, Notice, stage_name
+from manyheads.infra.dashboard.views.together import combined, past_together, together
 from manyheads.infra.dashboard.views.verdict import Verdict, notices, our_groups, verdict
 from manyheads.infra.lag.model import GroupLag, LagState, Stage
 from manyheads.infra.telemetry.aggregate import LaneFigures, LaneKey
@@ -67,9 +68,11 @@ class Overview:
 
 def overview(snapshot: Snapshot) -> Overview:
     """The overview of a snapshot."""
-    groups = {_key(group): group for group in our_groups(snapshot)}
+    groups: dict[LaneKey, list[GroupLag]] = {}
+    for group in our_groups(snapshot):
+        groups.setdefault(_key(group), []).append(group)
     keys = sorted(groups.keys() | snapshot.traffic.lanes.keys(), key=_order)
-    rows = [_row(snapshot, key, groups.get(key)) for key in keys]
+    rows = [_row(snapshot, key, groups.get(key, [])) for key in keys]
     return Overview(
         verdict=verdict(snapshot),
         notices=notices(snapshot),
@@ -81,9 +84,11 @@ def overview(snapshot: Snapshot) -> Overview:
     )
 
 
-def _row(snapshot: Snapshot, key: LaneKey, group: GroupLag | None) -> StageRow:
+def _row(snapshot: Snapshot, key: LaneKey, groups: Sequence[GroupLag]) -> StageRow:
+    """``groups`` are that of the lane and, of heads, that of its transient topic: workers report both as one."""
     series = snapshot.traffic.lanes.get(key)
-    past = snapshot.past.get(group.group) if group is not None else None
+    group = together(groups) if groups else None
+    past = past_together([snapshot.past[each.group] for each in groups if each.group in snapshot.past])
     busy = (series is not None and series.whole.records > 0) or (past is not None and any(past.lag))
     return StageRow(
         key=key,
@@ -156,7 +161,7 @@ def _longest_wait(snapshot: Snapshot) -> Figure:
     if not ages:
         return Figure(figures.UNKNOWN)
     past = [snapshot.past[group.group].oldest_age_s for group in groups if group.group in snapshot.past]
-    line = Line(tuple(_combine(values, max) for values in zip(*past, strict=True)))
+    line = Line(combined(past, max))
     waiting = sum(group.lag for group in groups)
     worst = max(groups, key=lambda group: group.state.severity)
     return Figure(
@@ -172,13 +177,7 @@ def _over(
     many: Sequence[Series], value: Callable[[LaneFigures], float | None], combine: Callable[[list[float]], float]
 ) -> Points:
     """One value of each slot, over several series."""
-    each = [points(series, value) for series in many]
-    return tuple(_combine(values, combine) for values in zip(*each, strict=True))
-
-
-def _combine(values: Sequence[float | None], combine: Callable[[list[float]], float]) -> float | None:
-    known = [value for value in values if value is not None]
-    return combine(known) if known else None
+    return combined([points(series, value) for series in many], combine)
 
 
 def _key(group: GroupLag) -> LaneKey:

@@ -7,6 +7,7 @@ from manyheads.infra.dashboard import figures
 from manyheads.infra.dashboard.model import Snapshot
 from manyheads.infra.dashboard.views.parts import Notice, Tone, stage_name
 from manyheads.infra.lag.model import GroupLag, LagState
+from manyheads.topics.names import head_group
 
 _FRESH_ETA_S = 5.0
 """what will be done by then is work in hand"""
@@ -30,7 +31,15 @@ def group_name(group: GroupLag) -> str:
     """``en · Heads c0 · interactive``; somebody else's group by its own name."""
     if group.stage is None or group.ring is None or group.lane is None:
         return group.group
-    return f"{group.ring} · {stage_name(group.stage, group.cell)} · {group.lane}"
+    name = f"{group.ring} · {stage_name(group.stage, group.cell)} · {group.lane}"
+    return f"{name} · transient" if _is_transient(group) else name
+
+
+def _is_transient(group: GroupLag) -> bool:
+    """Whether it is the group of those tenants whose embeddings are not retained."""
+    if group.ring is None or group.cell is None or group.lane is None:
+        return False
+    return group.group == head_group(group.ring, group.cell, group.lane, transient=True)
 
 
 def verdict(snapshot: Snapshot) -> Verdict:
