@@ -11,14 +11,15 @@ from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.infra.settings import KafkaSettings, load_settings
-from manyheads.infra.telemetry import Metrics
+from manyheads.infra.telemetry import Health, Metrics
 from manyheads.topics import names
 from manyheads.topics.catalogue import shared_topics
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError
-from manyheads.topics.metrics import REGISTRY_SKIPPED, MetricSpec
+from manyheads.topics.metrics import REGISTRY_BEHIND, REGISTRY_SKIPPED, MetricSpec
 from manyheads.topics.names import REGISTRY_TOPIC, RingName
 from manyheads.topics.registry import PlacementRecord, RingRecord, placement_key
 from tests.support.kafka import Kafka, NewKafka
+from tests.support.load import wait_until
 
 C0 = names.cell("c0")
 V1, V2 = names.version("1"), names.version("2")
@@ -96,6 +97,7 @@ def test_what_is_no_record_is_skipped_logged_and_counted(
         assert follower.wait_until(lambda now: now.placement(unique_ring, last.tenant) == last, PATIENCE_S)
         assert follower.snapshot.ring(unique_ring) == sound
     assert skipped() - before == 3
+    assert metrics.registry.get_sample_value(REGISTRY_BEHIND.name) == follower.behind == 0
     lines = caplog.messages[caplog_before:]
     assert len(lines) == 3
     assert all(line.startswith("registry_record_skipped") and "malformed_message" in line for line in lines)
@@ -116,7 +118,9 @@ def test_a_follower_that_fails_says_so_instead_of_growing_old(
 ) -> None:
     threads = threading.active_count()
     metrics = BrokenMetrics()
-    with RegistryFollower(settings, metrics) as follower:
+    health = Health()
+    with RegistryFollower(settings, metrics, health) as follower:
+        assert health.ready
         metrics.armed = True
         producer = Producer(settings.confluent())
         producer.produce(REGISTRY_TOPIC, b"", b"no/kind")
@@ -126,6 +130,7 @@ def test_a_follower_that_fails_says_so_instead_of_growing_old(
         assert caught.value.code is ErrorCode.WORKER_HALTED
         with pytest.raises(InternalError):
             _ = follower.snapshot
+        wait_until(lambda: "it is no longer followed" in health.waits_for)
     assert threading.active_count() == threads
     assert any("registry_follower_failed" in message for message in caplog.messages)
 

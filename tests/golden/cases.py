@@ -232,6 +232,14 @@ STARTING_REPORT = WorkerReport(
     rss_bytes=90_000_000,
     heads=HeadsReport(loaded=0, bytes=0),
 )
+HALTED_REPORT = STARTING_REPORT.model_copy(
+    update={
+        "state": WorkerState.READY,
+        "waits_for": "",
+        "registry_behind": 3,
+        "lanes": (LaneReport(lane=Lane.BATCH, topic="nlu.en.c0.embeddings.batch", halted="50 of 50 records failed"),),
+    }
+)
 
 CASES: tuple[Case, ...] = (
     _message("request", "an ordinary text", Request(text=TEXT)),
@@ -314,5 +322,6 @@ CASES: tuple[Case, ...] = (
         "report-encoder", "an encoder worker under load, both lanes, tenants with and without a sketch", ENCODER_REPORT
     ),
     _message("report-head-starting", "a head worker that has only just begun", STARTING_REPORT),
+    _message("report-head-halted", "a head worker whose batch lane has halted", HALTED_REPORT),
     _headers("dead-letter", "why, and from where", REASON, REASON.to_headers(), DeadLetterReason.from_headers),
 )

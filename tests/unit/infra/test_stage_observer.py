@@ -13,7 +13,7 @@ from manyheads.infra.telemetry import Metrics
 from manyheads.topics.headers import Envelope
 from manyheads.topics.names import Lane, ring, tenant
 from manyheads.topics.telemetry import LaneReport, WorkerState
-from tests.support.stages import ANSWER, FAIL, FORWARD, AskedStage, request
+from tests.support.stages import ANSWER, FAIL, FORWARD, MALFORMED, AskedStage, request
 
 LIVE, BATCH = "nlu.en.requests", "nlu.en.requests.batch"
 INPUTS = (LaneInput(Lane.INTERACTIVE, ring("en"), LIVE, "live"), LaneInput(Lane.BATCH, ring("en"), BATCH, "batch"))
@@ -29,9 +29,9 @@ class World:
         self.worker = StageWorker(self.kafka, AskedStage("elsewhere"), INPUTS, observer=self.observer, clock=clock)
         self.worker.open()
 
-    def run(self, steps: int = 12) -> None:
+    def run(self, steps: int = 12, each_s: float = 0.3) -> None:
         for _ in range(steps):
-            self.now += 0.3
+            self.now += each_s
             self.worker.step()
 
     def send(self, topic: str, number: int, value: bytes = ANSWER, who: str = "acme-bank") -> None:
@@ -113,6 +113,37 @@ def test_series_stay_flat_with_ten_thousand_tenants() -> None:
     assert report.outcomes["ok"] + report.outcomes["text_empty"] == 10_002
     assert len(report.tenants) == 5_000
     assert sum(counts.total is not None for counts in report.tenants.values()) == 1_000
+
+
+def test_a_lane_that_halts_alone_is_seen_from_everywhere() -> None:
+    world = World()
+    for number in range(60):
+        world.send(BATCH, number, MALFORMED)
+    world.run(40, each_s=0.01)
+    world.send(LIVE, 100)
+    world.run()
+    lanes = world.lanes()
+    assert lanes[Lane.INTERACTIVE].halted is None
+    reason = lanes[Lane.BATCH].halted or ""
+    assert reason.startswith("50 of the last 50 records failed, the latest with malformed_message")
+    assert lanes[Lane.BATCH].partitions == ()
+    assert [world.sample("manyheads_lane_halted", lane) for lane in ("interactive", "batch")] == [0, 1]
+    # What goes on is ready; whoever looks is told.
+    health = world.observer.health
+    assert health.ready
+    parts = health.as_json()["parts"]
+    assert isinstance(parts, dict)
+    assert parts[BATCH] == {"ready": True, "detail": f"it is not read any more: {reason}"}
+
+
+def test_inputs_of_a_lane_share_its_gauges() -> None:
+    observer = StageObserver(Metrics())
+    first, second = (observer.lane("head", LaneInput(Lane.BATCH, ring("en"), topic, topic)) for topic in ("one", "two"))
+    labels = {"stage": "head", "ring": "en", "lane": "batch"}
+    for holder, in_flight, expected in ((first, 3, 3), (second, 4, 7), (first, 0, 4), (second, 1, 1)):
+        holder.holds([0], [], in_flight)
+        assert observer.metrics.registry.get_sample_value("manyheads_in_flight_records", labels) == expected
+    assert [lane.in_flight for lane in observer.report()] == [0, 1]
 
 
 def test_the_state_follows_the_workers_life() -> None:

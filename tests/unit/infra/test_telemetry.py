@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -21,14 +20,7 @@ STAGE = {"stage": "head", "ring": "en", "lane": "batch"}
 
 log = logging.getLogger("test.telemetry")
 
-
-@pytest.fixture(autouse=True)
-def root_logger_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    root.handlers = handlers
+pytestmark = pytest.mark.usefixtures("root_logger_as_it_was")
 
 
 def logged(stream: StringIO) -> list[dict[str, Any]]:
@@ -149,6 +141,7 @@ def test_two_of_them_are_independent() -> None:
 def test_no_metrics_takes_every_call() -> None:
     NO_METRICS.inc(specs.RECORDS, {**STAGE, "outcome": "ok"})
     NO_METRICS.set(specs.HEADS_LOADED, {}, 1)
+    NO_METRICS.add(specs.HEADS_LOADED, {}, 1)
     NO_METRICS.observe(specs.QUEUE_SECONDS, STAGE, 1)
 
 

@@ -83,6 +83,12 @@ HEADS_LOADED = MetricSpec(
 )
 HEADS_BYTES = MetricSpec("manyheads_heads_bytes", MetricKind.GAUGE, "Bytes of resident heads.", ("ring", "cell"))
 IN_FLIGHT = MetricSpec("manyheads_in_flight_records", MetricKind.GAUGE, "Records taken and not yet finished.", _STAGE)
+LANES_HALTED = MetricSpec(
+    "manyheads_lane_halted",
+    MetricKind.GAUGE,
+    "Inputs of the lane that this worker has stopped reading, because nearly all of their records failed.",
+    _STAGE,
+)
 
 REGISTRY_SKIPPED = MetricSpec(
     "manyheads_registry_skipped_total",
@@ -93,6 +99,11 @@ REGISTRY_SKIPPED = MetricSpec(
 
 REGISTRY_GENERATION = MetricSpec(
     "manyheads_registry_generation", MetricKind.GAUGE, "Changes of the registry that this worker has seen."
+)
+REGISTRY_BEHIND = MetricSpec(
+    "manyheads_registry_behind_records",
+    MetricKind.GAUGE,
+    "Records of the registry topic that this worker has not read yet.",
 )
 HEAD_LOADS = MetricSpec(
     "manyheads_head_loads_total",
@@ -163,8 +174,10 @@ ALL_METRICS = (
     HEADS_LOADED,
     HEADS_BYTES,
     IN_FLIGHT,
+    LANES_HALTED,
     REGISTRY_SKIPPED,
     REGISTRY_GENERATION,
+    REGISTRY_BEHIND,
     HEAD_LOADS,
     HEAD_LOAD_SECONDS,
     HEAD_SWAPS,

@@ -21,6 +21,8 @@ MAX_REPORT_BYTES = 1024 * 1024
 """Bytes of one report."""
 MAX_REPORTED_TENANTS = 5_000
 """Tenants of one lane in one report: more than an interval's records can be of. Beyond it only the lane counts them."""
+MAX_REASON_CHARACTERS = 1_000
+"""Characters of a sentence in a report."""
 MAX_TENANT_SKETCHES = 1_000
 """Tenants of one lane in one report whose latency is in it, those with the most requests."""
 
@@ -95,6 +97,8 @@ class LaneReport(WireModel):
     """of them, those that it does not consume from yet"""
     in_flight: Count = 0
     """records taken and not finished"""
+    halted: str | None = Field(default=None, max_length=MAX_REASON_CHARACTERS)
+    """why it takes nothing more, while the worker goes on with its other lanes; None if it has not halted"""
     outcomes: dict[Code, Count] = Field(default_factory=dict)
     """records finished, by ``ok`` or an error code"""
     dead_letters: dict[Code, Count] = Field(default_factory=dict)
@@ -128,7 +132,7 @@ class WorkerReport(Message):
 
     worker: WorkerIdentity
     state: WorkerState
-    waits_for: str = Field(default="", max_length=1_000)
+    waits_for: str = Field(default="", max_length=MAX_REASON_CHARACTERS)
     """why it is not ready"""
     at_ms: EpochMs
     interval_ms: Count
@@ -138,6 +142,8 @@ class WorkerReport(Message):
     models: dict[str, str] = Field(default_factory=dict)
     """versions by name: an encoder worker's ``encoder`` and its ``space``"""
     lanes: tuple[LaneReport, ...] = ()
+    registry_behind: Count | None = None
+    """records of the registry that it has not read yet, where that is known"""
 
     @property
     def key(self) -> bytes:

@@ -12,9 +12,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from manyheads.infra.registry.connection import RECONNECT_MAX_MS, broker_error, broker_unreachable, topics_missing
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
-from manyheads.infra.telemetry import NO_METRICS, Metrics, event
+from manyheads.infra.telemetry import NO_METRICS, Health, Metrics, event
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError, ManyheadsError, WireError
-from manyheads.topics.metrics import REGISTRY_GENERATION, REGISTRY_SKIPPED
+from manyheads.topics.metrics import REGISTRY_BEHIND, REGISTRY_GENERATION, REGISTRY_SKIPPED
 from manyheads.topics.names import REGISTRY_TOPIC
 from manyheads.topics.registry import RegistryRecord, decode_registry_record
 
@@ -33,11 +33,22 @@ class RegistryFollower:
 
     It reads all partitions from the beginning, outside any consumer group, and goes on through broker restarts. What
     is no record of ours is logged with its code, counted, and otherwise ignored.
+
+    Args:
+        settings: how to reach Kafka.
+        metrics: told how much it has read, and how much it has not.
+        health: told as the part ``registry`` whether it has read all there was at the start, and follows.
     """
 
-    def __init__(self, settings: KafkaSettings, metrics: Metrics = NO_METRICS) -> None:
+    def __init__(self, settings: KafkaSettings, metrics: Metrics = NO_METRICS, health: Health | None = None) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._health = health or Health()
+        self._health.set("registry", False, "it is being read")
+        self.behind: int | None = None
+        """records that were not read yet, as far as the last answer of the broker tells; None before the first"""
+        self._read: dict[int, int] = {}
+        """by partition, the offset after the last record that was read"""
         self._snapshot = RegistrySnapshot()
         self._failure: ManyheadsError | None = None
         self._changed = Condition()
@@ -138,6 +149,7 @@ class RegistryFollower:
                     ErrorCode.WORKER_HALTED, f"the registry is no longer followed ({error}); restart this process"
                 )
                 self._changed.notify_all()
+            self._health.set("registry", False, f"it is no longer followed ({error})")
         finally:
             consumer.close()
 
@@ -146,17 +158,31 @@ class RegistryFollower:
         changes: Changes = {}
         while not self._stopping.is_set():
             for message in _batch(consumer):
-                error = message.error()
+                error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
                 if error is None:
                     self._take(message, changes)
+                    self._read[partition] = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    behind.discard(message.partition() or 0)
+                    behind.discard(partition)
+                    self._read[partition] = offset
                 else:
                     event(_log, "registry_fetch_failed", level=logging.WARNING, error=error.str())
+            self._measure(consumer)
             # Nobody sees the registry before it is whole, so the first snapshot is built once.
             if not behind:
                 self._publish(changes)
                 changes = {}
+
+    def _measure(self, consumer: Consumer) -> None:
+        ends = {each.partition: consumer.get_watermark_offsets(each, cached=True)[1] for each in consumer.assignment()}
+        if min(ends.values()) < 0:
+            return  # the broker has not answered yet
+        behind = sum(max(0, end - self._read.get(partition, 0)) for partition, end in ends.items())
+        if behind != self.behind:
+            self.behind = behind
+            self._metrics.set(REGISTRY_BEHIND, {}, behind)
+            if not self._loaded:
+                self._health.set("registry", False, f"it is being read: {behind:,} records to go")
 
     def _take(self, message: Message, changes: Changes) -> None:
         key, value = message.key(), message.value()
@@ -186,6 +212,7 @@ class RegistryFollower:
             self._snapshot = snapshot
             self._loaded = True
             self._changed.notify_all()
+        self._health.set("registry", True)
 
 
 def _batch(consumer: Consumer) -> Iterator[Message]:

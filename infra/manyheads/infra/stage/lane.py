@@ -14,6 +14,7 @@ from manyheads.infra.stage.options import Clock, LaneInput, StageOptions
 from manyheads.infra.stage.tickets import Publication
 from manyheads.infra.stage.work import Forward, Stage
 from manyheads.infra.telemetry import event
+from manyheads.topics.errors import ManyheadsError
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +152,11 @@ class StageLane(ABC):
             self._settle(timeout_s)
         finally:
             self.close()
+
+    def halt(self, error: ManyheadsError) -> None:
+        """Take nothing more and leave the group, and say so from now on."""
+        self._observer.halted(error.message)
+        self.close()
 
     def close(self) -> None:
         """Leave the group; whatever is not committed yet is another's to process again."""

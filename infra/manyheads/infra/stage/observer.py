@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.tickets import Finished, Taken
 from manyheads.infra.telemetry import NO_METRICS, Health, Metrics
+from manyheads.infra.telemetry.sums import LaneSums, TenantSums
 from manyheads.topics.errors import ErrorCode
 from manyheads.topics.metrics import (
     BATCH_RECORDS,
     COMPUTE_SECONDS,
     DEAD_LETTERS,
     IN_FLIGHT,
+    LANES_HALTED,
     PUBLISH_SECONDS,
     QUEUE_SECONDS,
     RECORDS,
     REQUEST_SECONDS,
 )
-from manyheads.topics.sketch import Sketch
 from manyheads.topics.telemetry import (
+    MAX_REASON_CHARACTERS,
     MAX_REPORTED_TENANTS,
     MAX_TENANT_SKETCHES,
     OK,
@@ -32,6 +34,7 @@ from manyheads.topics.telemetry import (
 )
 
 if TYPE_CHECKING:
+    from manyheads.infra.registry.follower import RegistryFollower
     from manyheads.infra.stage.tracing import LaneTracing, StageTracing
 
 _NOBODYS = frozenset({ErrorCode.UNKNOWN_TENANT, ErrorCode.UNKNOWN_RING})
@@ -39,25 +42,11 @@ _NOBODYS = frozenset({ErrorCode.UNKNOWN_TENANT, ErrorCode.UNKNOWN_RING})
 
 
 @dataclass(slots=True)
-class _TenantInterval:
-    requests: int = 0
-    errors: int = 0
-    total: Sketch = field(default_factory=Sketch)
-
-
-@dataclass(slots=True)
 class _Interval:
     """What happened since the last report."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    batches: int = 0
-    tokens: int = 0
-    queue: Sketch = field(default_factory=Sketch)
-    compute: Sketch = field(default_factory=Sketch)
-    publish: Sketch = field(default_factory=Sketch)
-    total: Sketch = field(default_factory=Sketch)
-    tenants: dict[str, _TenantInterval] = field(default_factory=dict)
+    lane: LaneSums = field(default_factory=LaneSums)
+    tenants: dict[str, TenantSums] = field(default_factory=dict)
 
     def count_tenant(self, record: Finished, total_ms: float | None) -> None:
         assert record.tenant is not None
@@ -65,7 +54,7 @@ class _Interval:
         if tenant is None:
             if len(self.tenants) >= MAX_REPORTED_TENANTS:
                 return
-            tenant = self.tenants[record.tenant] = _TenantInterval()
+            tenant = self.tenants[record.tenant] = TenantSums()
         tenant.requests += 1
         tenant.errors += record.outcome != OK
         if total_ms is not None:
@@ -73,7 +62,10 @@ class _Interval:
 
 
 class LaneObserver:
-    """One lane's. Fed by the stage's thread; :meth:`report` may be called from another."""
+    """One input's. Fed by the stage's thread; :meth:`report` may be called from another.
+
+    All inputs of a lane share its metrics.
+    """
 
     def __init__(
         self, stage: str, lane_input: LaneInput, metrics: Metrics, tracing: "LaneTracing | None" = None
@@ -92,10 +84,12 @@ class LaneObserver:
         self._partitions: tuple[int, ...] = ()
         self._preparing: tuple[int, ...] = ()
         self._in_flight = 0
+        self._halted: str | None = None
+        metrics.add(LANES_HALTED, self._labels, 0)
 
     def holds(self, partitions: Sequence[int], preparing: Sequence[int], in_flight: int) -> None:
         """What the lane has now."""
-        self._metrics.set(IN_FLIGHT, self._labels, in_flight)
+        self._metrics.add(IN_FLIGHT, self._labels, in_flight - self._in_flight)
         with self._lock:
             self._partitions, self._preparing = tuple(sorted(partitions)), tuple(sorted(preparing))
             self._in_flight = in_flight
@@ -114,7 +108,7 @@ class LaneObserver:
             self._observe_queue(job.queue_ms / 1000)
         with self._lock:
             for job in taken.jobs:
-                self._interval.queue.add(job.queue_ms)
+                self._interval.lane.queue.add(job.queue_ms)
 
     def computed(self, seconds: float, tokens: int) -> None:
         """The compute has taken so long, and read so many tokens."""
@@ -122,15 +116,15 @@ class LaneObserver:
             self._tracing.computed(seconds, tokens)
         self._observe_compute(seconds)
         with self._lock:
-            self._interval.batches += 1
-            self._interval.tokens += tokens
-            self._interval.compute.add(seconds * 1000)
+            self._interval.lane.batches += 1
+            self._interval.lane.tokens += tokens
+            self._interval.lane.compute.add(seconds * 1000)
 
     def published(self, seconds: float) -> None:
         """The broker acknowledged a publication after so long."""
         self._observe_publish(seconds)
         with self._lock:
-            self._interval.publish.add(seconds * 1000)
+            self._interval.lane.publish.add(seconds * 1000)
 
     def finished(self, records: Iterable[Finished], dead_letters: Mapping[str, int], epoch_ms: float) -> None:
         """These need no more work; ``epoch_ms`` is what the loop's clock had at 0, since the epoch."""
@@ -144,36 +138,43 @@ class LaneObserver:
                 total_ms = None
                 if record.requested_ms is not None:
                     total_ms = max(0.0, epoch_ms + record.at * 1000 - record.requested_ms)
-                    interval.total.add(total_ms)
+                    interval.lane.total.add(total_ms)
                     self._observe_request(total_ms / 1000)
                 if record.answered and record.tenant is not None and record.outcome not in _NOBODYS:
                     interval.count_tenant(record, total_ms)
-            interval.outcomes.update(outcomes)
-            interval.dead_letters.update(dead_letters)
+            interval.lane.outcomes.update(outcomes)
+            interval.lane.dead_letters.update(dead_letters)
         for outcome, count in outcomes.items():
             self._metrics.inc(RECORDS, {**self._labels, "outcome": outcome}, count)
         for code, count in dead_letters.items():
             self._metrics.inc(DEAD_LETTERS, {**self._labels, "code": code}, count)
+
+    def halted(self, reason: str) -> None:
+        """The lane takes nothing more, while the worker goes on."""
+        self._metrics.add(LANES_HALTED, self._labels, 1)
+        self._halted = reason[:MAX_REASON_CHARACTERS]
 
     def report(self) -> LaneReport:
         """What happened since the last call."""
         with self._lock:
             interval, self._interval = self._interval, _Interval()
             partitions, preparing, in_flight = self._partitions, self._preparing, self._in_flight
+        lane = interval.lane
         return LaneReport(
             lane=self._input.lane,
             topic=self._input.topic,
             partitions=partitions,
             preparing=preparing,
             in_flight=in_flight,
-            outcomes=dict(interval.outcomes),
-            dead_letters=dict(interval.dead_letters),
-            batches=interval.batches,
-            tokens=interval.tokens,
-            queue=interval.queue,
-            compute=interval.compute,
-            publish=interval.publish,
-            total=interval.total,
+            halted=self._halted,
+            outcomes=dict(lane.outcomes),
+            dead_letters=dict(lane.dead_letters),
+            batches=lane.batches,
+            tokens=lane.tokens,
+            queue=lane.queue,
+            compute=lane.compute,
+            publish=lane.publish,
+            total=lane.total,
             tenants=_tenant_counts(interval.tenants),
         )
 
@@ -187,6 +188,7 @@ class StageObserver:
         state: how far the worker's life has come.
         heads: the heads in memory; a head worker sets it.
         models: versions of what the worker serves, by name; set once they are known.
+        registry: the worker's view of the registry, once there is one.
     """
 
     def __init__(
@@ -198,12 +200,18 @@ class StageObserver:
         self.state = WorkerState.STARTING
         self.heads: HeadsReport | None = None
         self.models: dict[str, str] = {}
+        self.registry: RegistryFollower | None = None
         self._lanes: tuple[LaneObserver, ...] = ()
 
     @property
     def waits_for(self) -> str:
         """Why the worker is not ready; empty if it is."""
         return self.health.waits_for
+
+    @property
+    def registry_behind(self) -> int | None:
+        """Records of the registry that were not read yet; None where that is not known."""
+        return None if self.registry is None else self.registry.behind
 
     def lane(self, stage: str, lane_input: LaneInput) -> LaneObserver:
         """The observer of one more lane."""
@@ -217,7 +225,7 @@ class StageObserver:
         return tuple(lane.report() for lane in self._lanes)
 
 
-def _tenant_counts(tenants: Mapping[str, _TenantInterval]) -> dict[str, TenantCounts]:
+def _tenant_counts(tenants: Mapping[str, TenantSums]) -> dict[str, TenantCounts]:
     busiest = sorted(tenants, key=lambda name: -tenants[name].requests)
     return {
         name: TenantCounts(

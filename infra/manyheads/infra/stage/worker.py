@@ -198,8 +198,9 @@ class StageWorker:
     def _retire(self, lane: StageLane, error: InternalError) -> None:
         # A batch job full of garbage must not take live traffic down with it.
         event(_log, "lane_halted", level=logging.ERROR, stage=self._stage.name, topic=lane.input.topic, error=error)
+        self._health.set(lane.input.topic, True, f"it is not read any more: {error.message}")
         self._lanes.remove(lane)
-        lane.close()
+        lane.halt(error)
 
     def abandon(self, error: BaseException) -> None:
         event(_log, "worker_failed", level=logging.ERROR, stage=self._stage.name, error=error)

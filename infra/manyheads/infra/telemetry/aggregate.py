@@ -4,14 +4,14 @@ A report belongs to the bucket that the middle of its interval lies in. All time
 epoch, as the workers' clocks have them, and durations. Rates are per second.
 """
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
+from manyheads.infra.telemetry.sums import LaneSums, TenantSums
 from manyheads.topics.names import Lane
 from manyheads.topics.sketch import Sketch
-from manyheads.topics.telemetry import LaneReport, WorkerReport, WorkerState, errors_in
+from manyheads.topics.telemetry import WorkerReport, WorkerState, errors_in
 
 LANE_BUCKET_MS = 10_000
 TENANT_BUCKET_MS = 30_000
@@ -76,6 +76,26 @@ class LaneFigures:
     total: Latency
     """from the request's own timestamp until the stage was done with it: at the head stage, the whole way"""
 
+    @classmethod
+    def of(cls, sums: LaneSums, at_ms: int, seconds: float) -> "LaneFigures":
+        """What was added up over a stretch that began at ``at_ms``."""
+        records = sums.outcomes.total()
+        return cls(
+            at_ms=at_ms,
+            seconds=seconds,
+            records=records,
+            rate=records / seconds,
+            errors=errors_in(sums.outcomes),
+            outcomes=dict(sums.outcomes),
+            dead_letters=dict(sums.dead_letters),
+            batches=sums.batches,
+            tokens=sums.tokens,
+            queue=Latency.of(sums.queue),
+            compute=Latency.of(sums.compute),
+            publish=Latency.of(sums.publish),
+            total=Latency.of(sums.total),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TenantFigures:
@@ -93,6 +113,21 @@ class TenantFigures:
     """0 to 1"""
     latency: Latency
     """from the request's own timestamp to its answer"""
+
+    @classmethod
+    def of(cls, key: tuple[str, ...], sums: TenantSums, at_ms: int, seconds: float) -> "TenantFigures":
+        """What was added up over a stretch that began at ``at_ms``, for the ring and the tenant that ``key`` has."""
+        return cls(
+            ring=key[0],
+            tenant=key[1],
+            at_ms=at_ms,
+            seconds=seconds,
+            requests=sums.requests,
+            rate=sums.requests / seconds,
+            errors=sums.errors,
+            error_share=sums.errors / sums.requests if sums.requests else 0.0,
+            latency=Latency.of(sums.total),
+        )
 
 
 class TenantOrder(StrEnum):
@@ -115,78 +150,6 @@ class WorkerStatus:
     """it has not said that it stops, and is silent"""
 
 
-@dataclass(slots=True)
-class _LaneSums:
-    outcomes: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    batches: int = 0
-    tokens: int = 0
-    queue: Sketch = field(default_factory=Sketch)
-    compute: Sketch = field(default_factory=Sketch)
-    publish: Sketch = field(default_factory=Sketch)
-    total: Sketch = field(default_factory=Sketch)
-
-    def add(self, other: "LaneReport | _LaneSums") -> None:
-        self.outcomes.update(other.outcomes)
-        self.dead_letters.update(other.dead_letters)
-        self.batches += other.batches
-        self.tokens += other.tokens
-        self.queue.merge(other.queue)
-        self.compute.merge(other.compute)
-        self.publish.merge(other.publish)
-        self.total.merge(other.total)
-
-    def figures(self, at_ms: int, seconds: float) -> LaneFigures:
-        records = self.outcomes.total()
-        return LaneFigures(
-            at_ms=at_ms,
-            seconds=seconds,
-            records=records,
-            rate=records / seconds,
-            errors=errors_in(self.outcomes),
-            outcomes=dict(self.outcomes),
-            dead_letters=dict(self.dead_letters),
-            batches=self.batches,
-            tokens=self.tokens,
-            queue=Latency.of(self.queue),
-            compute=Latency.of(self.compute),
-            publish=Latency.of(self.publish),
-            total=Latency.of(self.total),
-        )
-
-
-@dataclass(slots=True)
-class _TenantSums:
-    requests: int = 0
-    errors: int = 0
-    total: Sketch = field(default_factory=Sketch)
-
-    def add(self, requests: int, errors: int, total: Sketch | None) -> None:
-        self.requests += requests
-        self.errors += errors
-        if total is not None:
-            self.total.merge(total)
-
-    def take_away(self, other: "_TenantSums") -> None:
-        """What was added before."""
-        self.requests -= other.requests
-        self.errors -= other.errors
-        self.total.take_away(other.total)
-
-    def figures(self, key: "_TenantKey", at_ms: int, seconds: float) -> TenantFigures:
-        return TenantFigures(
-            ring=key[0],
-            tenant=key[1],
-            at_ms=at_ms,
-            seconds=seconds,
-            requests=self.requests,
-            rate=self.requests / seconds,
-            errors=self.errors,
-            error_share=self.errors / self.requests if self.requests else 0.0,
-            latency=Latency.of(self.total),
-        )
-
-
 _TenantKey = tuple[str, str, Lane]
 _WorkerKey = tuple[str, str, str | None, str]
 
@@ -196,10 +159,10 @@ class Aggregate:
 
     def __init__(self, keep_ms: int = 900_000) -> None:
         self._keep_ms = keep_ms
-        self._lanes: dict[int, dict[LaneKey, _LaneSums]] = {}
-        self._tenants: dict[int, dict[_TenantKey, _TenantSums]] = {}
+        self._lanes: dict[int, dict[LaneKey, LaneSums]] = {}
+        self._tenants: dict[int, dict[_TenantKey, TenantSums]] = {}
         # Both lanes over all buckets: adding up ten thousand tenants whenever they are asked for would take seconds.
-        self._whole: dict[_TenantKey, _TenantSums] = {}
+        self._whole: dict[_TenantKey, TenantSums] = {}
         self._workers: dict[_WorkerKey, WorkerReport] = {}
 
     def add(self, report: WorkerReport) -> None:
@@ -213,12 +176,12 @@ class Aggregate:
         lanes = self._lanes.setdefault(middle - middle % LANE_BUCKET_MS, {})
         tenants = self._tenants.setdefault(middle - middle % TENANT_BUCKET_MS, {})
         for lane in report.lanes:
-            lanes.setdefault(LaneKey(who.ring, who.stage, who.cell, lane.lane), _LaneSums()).add(lane)
+            lanes.setdefault(LaneKey(who.ring, who.stage, who.cell, lane.lane), LaneSums()).add(lane)
             for name, counts in lane.tenants.items():
                 of = (who.ring, name, lane.lane)
                 if of in tenants or len(tenants) < _MOST_TENANTS:
-                    whole = self._whole.setdefault(_both_lanes(of), _TenantSums())
-                    for sums in (tenants.setdefault(of, _TenantSums()), whole):
+                    whole = self._whole.setdefault(_both_lanes(of), TenantSums())
+                    for sums in (tenants.setdefault(of, TenantSums()), whole):
                         sums.add(counts.requests, counts.errors, counts.total)
 
     def forget(self, now_ms: int) -> None:
@@ -241,12 +204,12 @@ class Aggregate:
     def lanes(self, now_ms: int, window_ms: int = 60_000) -> dict[LaneKey, LaneFigures]:
         """What each lane did in the window, which begins with a bucket."""
         since, seconds = _window(now_ms, window_ms, LANE_BUCKET_MS)
-        sums: dict[LaneKey, _LaneSums] = {}
+        sums: dict[LaneKey, LaneSums] = {}
         for at, lanes in self._lanes.items():
             if since <= at <= now_ms:
                 for key, each in lanes.items():
-                    sums.setdefault(key, _LaneSums()).add(each)
-        return {key: sums[key].figures(since, seconds) for key in sorted(sums, key=_lane_order)}
+                    sums.setdefault(key, LaneSums()).add(each)
+        return {key: LaneFigures.of(sums[key], since, seconds) for key in sorted(sums, key=_lane_order)}
 
     def series(
         self,
@@ -262,11 +225,11 @@ class Aggregate:
         since, _ = _window(now_ms, window_ms, LANE_BUCKET_MS)
         points = []
         for at in range(since, now_ms - LANE_BUCKET_MS + 1, LANE_BUCKET_MS):
-            sums = _LaneSums()
+            sums = LaneSums()
             for key, each in self._lanes.get(at, {}).items():
                 if _matches(key, ring, stage, cell, lane):
                     sums.add(each)
-            points.append(sums.figures(at, LANE_BUCKET_MS / 1000))
+            points.append(LaneFigures.of(sums, at, LANE_BUCKET_MS / 1000))
         return tuple(points)
 
     def tenants(
@@ -301,15 +264,15 @@ class Aggregate:
         sums = {key: each for key, each in sums.items() if ring in (None, key[0]) and search in key[1]}
         ranked = sorted(((_rank(each, by), key) for key, each in sums.items()), key=lambda item: (-item[0], item[1]))
         shown = [key for rank, key in ranked if rank > 0][:limit]
-        return tuple(sums[key].figures(key, since, seconds) for key in shown)
+        return tuple(TenantFigures.of(key, sums[key], since, seconds) for key in shown)
 
-    def _tenant_sums(self, since: int, until: int, lane: Lane | None) -> dict[_TenantKey, _TenantSums]:
-        sums: dict[_TenantKey, _TenantSums] = {}
+    def _tenant_sums(self, since: int, until: int, lane: Lane | None) -> dict[_TenantKey, TenantSums]:
+        sums: dict[_TenantKey, TenantSums] = {}
         for at, tenants in self._tenants.items():
             if since <= at <= until:
                 for key, each in tenants.items():
                     if lane in (None, key[2]):
-                        row = sums.setdefault(_both_lanes(key), _TenantSums())
+                        row = sums.setdefault(_both_lanes(key), TenantSums())
                         row.add(each.requests, each.errors, each.total)
         return sums
 
@@ -320,12 +283,12 @@ class Aggregate:
         since, _ = _window(now_ms, window_ms, TENANT_BUCKET_MS)
         points = []
         for at in range(since, now_ms - TENANT_BUCKET_MS + 1, TENANT_BUCKET_MS):
-            sums = _TenantSums()
+            sums = TenantSums()
             for each in Lane if lane is None else (lane,):
                 found = self._tenants.get(at, {}).get((ring, tenant, each))
                 if found is not None:
                     sums.add(found.requests, found.errors, found.total)
-            points.append(sums.figures((ring, tenant, Lane.INTERACTIVE), at, TENANT_BUCKET_MS / 1000))
+            points.append(TenantFigures.of((ring, tenant), sums, at, TENANT_BUCKET_MS / 1000))
         return tuple(points)
 
     def tenant_requests(self, ring: str, tenant: str, now_ms: int, window_ms: int = 900_000) -> tuple[int, ...]:
@@ -373,7 +336,7 @@ def _lane_order(key: LaneKey) -> tuple[str, ...]:
     return key.ring, key.stage, key.cell or "", key.lane
 
 
-def _rank(sums: _TenantSums, by: TenantOrder) -> float:
+def _rank(sums: TenantSums, by: TenantOrder) -> float:
     match by:
         case TenantOrder.REQUESTS:
             return sums.requests

@@ -20,6 +20,7 @@ from manyheads.topics.errors import WireError
 from manyheads.topics.metrics import REPORTS
 from manyheads.topics.names import TELEMETRY_TOPIC
 from manyheads.topics.telemetry import (
+    MAX_REASON_CHARACTERS,
     OK,
     REPORT_INTERVAL_S,
     HeadsReport,
@@ -32,7 +33,6 @@ from manyheads.topics.telemetry import (
 _log = logging.getLogger(__name__)
 
 _FAREWELL_S = 2.0
-_WAITS_FOR_CHARACTERS = 1_000
 
 _CONFIG = {
     "acks": 1,
@@ -65,6 +65,10 @@ class ReportSource(Protocol):
     @property
     def models(self) -> dict[str, str]:
         """Versions of what it serves, by name."""
+
+    @property
+    def registry_behind(self) -> int | None:
+        """Records of the registry that it has not read yet; None where that is not known."""
 
     def report(self) -> tuple[LaneReport, ...]:
         """What its lanes did since the last call."""
@@ -123,13 +127,14 @@ class ReportPublisher:
         return WorkerReport(
             worker=self._worker,
             state=WorkerState.STOPPED if last else source.state,
-            waits_for=source.waits_for[:_WAITS_FOR_CHARACTERS],
+            waits_for=source.waits_for[:MAX_REASON_CHARACTERS],
             at_ms=now_ms,
             interval_ms=max(0, now_ms - since_ms),
             rss_bytes=resident_bytes(),
             heads=source.heads,
             models=source.models,
             lanes=source.report(),
+            registry_behind=source.registry_behind,
         )
 
     def _run(self) -> None:

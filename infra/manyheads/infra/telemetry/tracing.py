@@ -1,4 +1,4 @@
-"""The tracer of a worker, as the standard ``OTEL_*`` variables configure it; without them OpenTelemetry is not imported."""
+"""The tracer of a worker, as the ``OTEL_*`` variables configure it; without them OpenTelemetry is not imported."""
 
 import logging
 import os

@@ -74,10 +74,9 @@ def open_parts(
         who = worker_identity(options.instance, role.stage, role.ring, role.cell)
         parts.enter_context(ReportPublisher(kafka, who, observer, observer.metrics))
         models = ModelStore(store.store_url, store.store_cache_dir)
-        registry = RegistryFollower(kafka, observer.metrics)
+        registry = observer.registry = RegistryFollower(kafka, observer.metrics, observer.health)
         registry.start(settings.registry_timeout_s)
         parts.callback(registry.close)
-        observer.health.set("registry", True)
         yield WorkerParts(options, observer, models, registry)
 
 
