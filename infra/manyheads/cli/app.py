@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from manyheads.cli.commands import ask, asyncapi, dashboard, doctor, encoder, heads, lag, local, replay, tenants, topics
+from manyheads.cli.commands import (
+    ask,
+    asyncapi,
+    dashboard,
+    doctor,
+    encoder,
+    heads,
+    lag,
+    local,
+    replay,
+    reprocess,
+    tenants,
+    topics,
+)
 
 # Plain help: rich would take three times as long to import as the rest.
 app = typer.Typer(
@@ -18,7 +31,7 @@ app = typer.Typer(
 )
 
 # The order of the help.
-for group in (local, ask, heads, replay, doctor, dashboard, lag, tenants, topics, asyncapi, encoder):
+for group in (local, ask, heads, reprocess, replay, doctor, dashboard, lag, tenants, topics, asyncapi, encoder):
     app.add_typer(group.commands)
 
 

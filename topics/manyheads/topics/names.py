@@ -7,6 +7,7 @@ lower-case letters, digits and inner dashes, at most 63 characters.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, NewType
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -17,6 +18,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62})?")
 
 
+_NAMES_REMEMBERED = 10_000
 _TAKES = {
     _NAME: "1 to 63 lower-case letters, digits and inner dashes",
     _VERSION: "1 to 63 letters, digits, dots, dashes, underscores and plus signs, the first a letter or digit",
@@ -70,7 +72,8 @@ def _validator(check: object) -> AfterValidator:
         except InvalidRequest as error:
             raise ValueError(str(error)) from error  # pydantic collects ValueErrors only
 
-    return AfterValidator(validate)
+    # A process sees few names, but each in every message.
+    return AfterValidator(lru_cache(_NAMES_REMEMBERED)(validate))
 
 
 def _schema(pattern: re.Pattern[str]) -> WithJsonSchema:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from manyheads.infra.stage.work import Job, Record
 from manyheads.topics.errors import DeadlineExceeded, ErrorCode, WireError
 from manyheads.topics.headers import REPLY_TOPIC, Envelope, ReplyAddress, address_headers, senders_of, without_address
-from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, TELEMETRY_TOPIC, parse_stage_topic
+from manyheads.topics.names import DEAD_LETTER_SUFFIX, REGISTRY_TOPIC, TELEMETRY_TOPIC, is_job_topic, parse_stage_topic
 
 
 def read_envelope(record: Record) -> Envelope:
@@ -70,6 +70,7 @@ def _may_be_replied_to(topic: str) -> bool:
         topic in (REGISTRY_TOPIC, TELEMETRY_TOPIC)
         or topic.startswith("__")
         or topic.endswith(DEAD_LETTER_SUFFIX)
+        or is_job_topic(topic)
         or parse_stage_topic(topic) is not None
     )
 
