@@ -17,35 +17,22 @@ from manyheads.infra.doctor.workers import GroupState, judge_group, stage_groups
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.store import ModelStore
 from manyheads.topics.names import cell, ring, space, tenant, version
-from manyheads.topics.registry import (
-    ArtifactRef,
-    EncoderRecord,
-    HeadRecord,
-    PlacementRecord,
-    RegistryRecord,
-    RingRecord,
-)
+from manyheads.topics.registry import ArtifactRef, HeadRecord, PlacementRecord, RegistryRecord
 from manyheads.topics.views import View
+from tests.support.records import C0, encoder_record, head_record, placement_record, ring_record
 
-EN, C0 = ring("en"), cell("c0")
-V1 = version("1")
-SPACE = space("minilm")
-POOLED = View.parse("pooled:6")
+EN = ring("en")
 ENCODER_FILE = ArtifactRef(name="encoder.onnx", sha256="a" * 64, bytes=7)
-RING = RingRecord(ring=EN, encoder=V1, cells=(C0,))
-ENCODER = EncoderRecord(
-    ring=EN, version=V1, space=SPACE, layers=6, width=384, views=(POOLED,), max_tokens=250, artifacts=(ENCODER_FILE,)
-)
+RING, ENCODER = ring_record(EN), encoder_record(EN, ENCODER_FILE)
 
 
 def head(name: str, digit: str = "b", **changes: object) -> HeadRecord:
     artifact = ArtifactRef(name="head.onnx", sha256=digit * 64, bytes=7)
-    record = HeadRecord(ring=EN, tenant=tenant(name), version=V1, space=SPACE, view=POOLED, artifact=artifact)
-    return record.model_copy(update=changes)
+    return head_record(EN, tenant(name), artifact).model_copy(update=changes)
 
 
 def placed(name: str, **changes: object) -> PlacementRecord:
-    return PlacementRecord(ring=EN, tenant=tenant(name), cell=C0, head=V1).model_copy(update=changes)
+    return placement_record(EN, tenant(name)).model_copy(update=changes)
 
 
 def judged(*records: RegistryRecord, skipped: int = 0) -> list[Finding]:
@@ -55,14 +42,14 @@ def judged(*records: RegistryRecord, skipped: int = 0) -> list[Finding]:
 def test_a_registry_that_fits() -> None:
     (finding,) = judged(RING, ENCODER, head("acme"), placed("acme"))
     assert finding.status is Status.OK
-    assert finding.seen == "encoder 1 of space minilm, 1 cell (c0), 1 tenant"
+    assert finding.seen == "encoder v1 of space minilm, 1 cell (c0), 1 tenant"
 
 
 @pytest.mark.parametrize(
     ("records", "status", "seen", "advice"),
     [
         ((), Status.FAIL, "not registered", "manyheads encoder build --ring en"),
-        ((RING,), Status.FAIL, "its encoder 1 has no record", "manyheads encoder build --ring en"),
+        ((RING,), Status.FAIL, "its encoder v1 has no record", "manyheads encoder build --ring en"),
         (
             (RING, ENCODER, head("acme"), placed("acme", cell=cell("c9"))),
             Status.FAIL,
@@ -115,7 +102,7 @@ def test_no_ring_at_all_and_a_ring_with_topics_only() -> None:
 
 
 def test_the_files_that_are_needed_now() -> None:
-    spare = head("acme", "c", version=version("2"))
+    spare = head("acme", "c", version=version("v2"))
     snapshot = RegistrySnapshot([RING, ENCODER, head("acme"), spare, placed("acme"), placed("idle", head=None)])
     wanted = list(wanted_artifacts(snapshot, [EN]))
     assert [each.ref for each in wanted] == [ENCODER_FILE, head("acme").artifact]
