@@ -8,7 +8,9 @@ BENCHMARKS = {
     "p2": "mixed real lengths: the flat graph against padded batches and sentence-transformers",
     "p3": "the whole pipeline under an open-loop Poisson load, article-size models, two cores",
     "p6": "bytes per request on each topic, at each precision",
+    "p11": "what the SDK costs: its CPU and latency against request-reply by hand with aiokafka",
     "lag": "one round of the lag monitor over 1,000 partitions and 10 groups",
+    "tracing": "what traces cost the stage loop and a client's calls",
     "quality": "accuracy of heads, int8 throughout against float32 throughout",
 }
 

@@ -103,6 +103,9 @@ class Request(Message):
 
     text: str
 
+    def fields(self) -> dict[str, Any]:
+        return {"text": self.text}
+
 
 class SharedRequest(Request):
     """A text whose headers name further tenants (:class:`manyheads.topics.headers.Target`).
@@ -125,8 +128,9 @@ class StageTiming(WireModel):
     @model_validator(mode="before")
     @classmethod
     def _from_wire(cls, value: Any) -> Any:
-        match value:
-            case [int(queue_us), int(compute_us)]:
+        if isinstance(value, list | tuple) and len(value) == 2:
+            queue_us, compute_us = value
+            if isinstance(queue_us, int) and isinstance(compute_us, int):
                 return {"queue_ms": queue_us / 1000, "compute_ms": compute_us / 1000}
         return value
 
