@@ -15,7 +15,7 @@ from manyheads.topics.names import Tenant
 
 def header_schemas() -> dict[str, Schema]:
     """The schema of each kind of record's headers, by name."""
-    request = _ADDRESS | _TRACE | {headers.DEADLINE: _epoch_ms("when an answer becomes worthless; absent: never")}
+    request = _ADDRESS | _TRACE | {headers.DEADLINE: _epoch_ms("when an answer becomes worthless, never if absent")}
     shared = request | {headers.TARGET: _TARGETS}
     embedding = request | {headers.REQUESTED: _epoch_ms("the time of the request's record; for figures alone")}
     required = [headers.CORRELATION_ID, headers.REPLY_TOPIC, headers.TENANT]
@@ -51,7 +51,7 @@ def _text(what: str, pattern: str) -> Schema:
 def _number(what: str, length: int) -> Schema:
     base64_characters = -(-length // 3) * 4
     return binary(
-        f"{what}: a number from 0 in {length} bytes, big-endian",
+        f"{what}; a number from 0 in {length} bytes, big-endian",
         minLength=base64_characters,
         maxLength=base64_characters,
     )
@@ -67,7 +67,7 @@ _TENANT = TypeAdapter(Tenant).json_schema() | {"description": "the tenant that t
 _ADDRESS: dict[str, Schema] = {
     headers.CORRELATION_ID: _CORRELATION_ID,
     headers.REPLY_TOPIC: _text("the topic that gets the reply", headers.TOPIC_PATTERN.pattern),
-    headers.REPLY_PARTITION: _number("the partition that gets the reply; absent: any", 4),
+    headers.REPLY_PARTITION: _number("the partition that gets the reply, any if absent", 4),
     headers.TENANT: _TENANT,
     **_CONTENT,
 }
