@@ -8,7 +8,7 @@ from manyheads.topics.names import Ring
 
 
 class EncoderWorkerSettings(WorkerSettings):
-    """One encoder worker, from ``MANYHEADS_*`` variables or from arguments. Frozen."""
+    """One encoder worker, from ``MANYHEADS_*`` variables, a file or arguments. Frozen."""
 
     ring: Ring = Field(description="the ring whose texts it encodes, such as en; its registry record names the encoder")
     device: Device = Field(

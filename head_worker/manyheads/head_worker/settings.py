@@ -7,7 +7,7 @@ from manyheads.topics.names import Cell, Ring
 
 
 class HeadWorkerSettings(WorkerSettings):
-    """One head worker, from ``MANYHEADS_*`` variables or from arguments. Frozen."""
+    """One head worker, from ``MANYHEADS_*`` variables, a file or arguments. Frozen."""
 
     ring: Ring = Field(description="the ring whose embeddings it reads, such as en")
     cell: Cell = Field(description="the cell of that ring whose tenants it answers, such as c0")

@@ -7,6 +7,7 @@ import typer
 from manyheads.cli.commands import (
     ask,
     asyncapi,
+    config,
     dashboard,
     doctor,
     encoder,
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 
 # The order of the help.
-for group in (local, ask, heads, reprocess, replay, doctor, dashboard, lag, tenants, topics, asyncapi, encoder):
+for group in (local, ask, heads, reprocess, replay, doctor, dashboard, lag, tenants, topics, asyncapi, encoder, config):
     app.add_typer(group.commands)
 
 

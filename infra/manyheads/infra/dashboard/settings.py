@@ -5,17 +5,14 @@ import secrets
 from typing import Self
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from manyheads.infra.settings import ENV_PREFIX
+from manyheads.infra.settings import Settings
 
 _TOKEN_BYTES = 24
 
 
-class DashboardSettings(BaseSettings):
-    """The dashboard's server, from ``MANYHEADS_DASHBOARD_*`` variables or from arguments. Frozen."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+class DashboardSettings(Settings):
+    """The dashboard's server, from ``MANYHEADS_DASHBOARD_*`` variables, a file or arguments. Frozen."""
 
     dashboard_host: str = Field(
         default="127.0.0.1",

@@ -9,7 +9,7 @@ from manyheads.infra.doctor.connected import NEEDS_KAFKA, ConnectedChecks
 from manyheads.infra.doctor.findings import Finding
 from manyheads.infra.doctor.guarding import guarded
 from manyheads.infra.doctor.options import DoctorOptions
-from manyheads.infra.settings import KafkaSettings, load_settings
+from manyheads.infra.settings import KafkaSettings, SettingsFile, load_settings
 from manyheads.infra.store import ModelStore, StoreSettings
 
 
@@ -48,13 +48,15 @@ class _Examination:
     def _find_kafka(self) -> Iterator[Finding]:
         given = self._options.bootstrap_servers
         self._kafka = load_settings(KafkaSettings, **_overrides(bootstrap_servers=given))
-        yield environment.judge_kafka(self._kafka, self._options.environment, given is not None)
+        yield environment.judge_kafka(self._kafka, self._options.environment, given is not None, SettingsFile.find())
 
     def _find_store(self) -> Iterator[Finding]:
         given = self._options.store_url
         settings = load_settings(StoreSettings, **_overrides(store_url=given))
         self._store = ModelStore(settings.store_url, settings.store_cache_dir)
-        yield environment.judge_store(self._store.url, self._options.environment, given is not None)
+        yield environment.judge_store(
+            self._store.url, self._options.environment, given is not None, SettingsFile.find()
+        )
 
     def _check_variables(self) -> Iterator[Finding]:
         return environment.judge_names(self._options.environment)

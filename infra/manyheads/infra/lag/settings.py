@@ -5,10 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from manyheads.infra.lag.judge import Rules
-from manyheads.infra.settings import ENV_PREFIX
+from manyheads.infra.settings import Settings
 
 
 def _pattern(text: str) -> str:
@@ -19,10 +18,8 @@ def _pattern(text: str) -> str:
     return text
 
 
-class LagSettings(BaseSettings):
-    """The lag exporter, from ``MANYHEADS_*`` variables or from arguments. Frozen."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+class LagSettings(Settings):
+    """The lag exporter, from ``MANYHEADS_*`` variables, a file or arguments. Frozen."""
 
     metrics_port: int = Field(
         default=9308, ge=0, le=65_535, description="a port to serve /metrics, /healthz and /readyz on, 0 for any"

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from manyheads.infra.settings.loader import ENV_PREFIX, variable
+from manyheads.infra.settings.sources import Settings, variable
 from manyheads.topics.errors import ErrorCode, InvalidSettings
 
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
@@ -62,21 +61,12 @@ def _servers(text: str) -> str:
     return ",".join(servers)
 
 
-class KafkaSettings(BaseSettings):
-    """How to reach Kafka, from ``MANYHEADS_*`` variables or from arguments. Frozen; secrets never print.
+class KafkaSettings(Settings):
+    """How to reach Kafka, from arguments, ``MANYHEADS_*`` variables or a file. Frozen; secrets never print.
 
     Build it with ``load_settings(KafkaSettings)``, which raises InvalidSettings instead of pydantic's own error.
     Certificates are always verified, host names included: a private authority goes into ``ssl_ca_file``.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        protected_namespaces=(),
-    )
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
         default="localhost:9092", description="one or more brokers as host:port, separated by commas"

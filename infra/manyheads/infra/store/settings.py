@@ -3,18 +3,15 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from manyheads.infra.settings import ENV_PREFIX
+from manyheads.infra.settings import Settings
 
 
-class StoreSettings(BaseSettings):
-    """The model store's place, from ``MANYHEADS_STORE_URL`` and ``MANYHEADS_STORE_CACHE_DIR`` or from arguments.
+class StoreSettings(Settings):
+    """The model store's place, from ``MANYHEADS_STORE_URL`` and ``MANYHEADS_STORE_CACHE_DIR``, a file or arguments.
 
     Credentials do not belong into the URL: fsspec's file systems take them from their own environment and files.
     """
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     store_url: str = Field(
         default=".manyheads/store",

@@ -1,16 +1,13 @@
 """What every worker is told, beside how to reach Kafka and the model store."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from manyheads.infra.settings import ENV_PREFIX
+from manyheads.infra.settings import Settings
 from manyheads.infra.stage.options import StageOptions
 
 
-class WorkerSettings(BaseSettings):
-    """One worker, from ``MANYHEADS_*`` variables or from arguments. Frozen."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+class WorkerSettings(Settings):
+    """One worker, from ``MANYHEADS_*`` variables, a file or arguments. Frozen."""
 
     max_take: int = Field(default=64, ge=1, le=4096, description="records that one compute takes at most, 1 to 4096")
     registry_timeout_s: float = Field(
