@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from manyheads.producers.reprocess.options import Destination, OutputFormat
 from manyheads.producers.reprocess.outputs import output_of
 from manyheads.producers.reprocess.plan import Plan
 from manyheads.producers.reprocess.rows import RowWriter
+from manyheads.producers.reprocess.scratch import Scratch
 from manyheads.producers.reprocess.sources import Source, SourceFormat
 from manyheads.producers.reprocess.spill import Spill, bucket_numbers, chosen
 from manyheads.producers.reprocess.work import Ask, Key, Outcome, Reject, Row, asks_of, refusal
@@ -234,3 +237,22 @@ def test_rejects_are_whole_files(tmp_path: Path) -> None:
         assert output.write_rejects(lines) == str(tmp_path / "bad.jsonl")
     assert (tmp_path / "bad.jsonl").read_text() == '{"row": 1}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+def test_what_a_killed_process_left_is_deleted_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from manyheads.producers.reprocess.scratch import Scratch; "
+    code += "print(Scratch(pathlib.Path(sys.argv[1])).__enter__().path, flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with Scratch(tmp_path) as living:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:
+            assert victim.stdout is not None
+            left = Path(victim.stdout.readline().strip())
+            with Scratch(tmp_path):
+                assert left.is_dir()
+            victim.kill()
+            victim.wait()
+        assert left.is_dir()
+        with Scratch(tmp_path) as later:
+            assert not left.exists()
+            assert sorted(tmp_path.iterdir()) == sorted([living.path, later.path])
+    assert not list(tmp_path.iterdir())

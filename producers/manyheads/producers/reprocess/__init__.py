@@ -8,7 +8,7 @@ commit. Any number of processes may work on a job, and any of them may die at an
 - ``columns``: what an input row has, and what an output row has
 - ``options``, ``plan``: what was asked for, and what the processes of a job agreed on
 - ``preparation``: all that comes before the first request
-- ``spill``: rows to local files, so that equal texts are in one bucket
+- ``spill``, ``scratch``: rows to local files, so that equal texts are in one bucket
 - ``work``: what a bucket asks, and which of its rows get which answer; pure
 - ``asking``: requests out, with patience
 - ``rows``, ``outputs``, ``whole_files``: answered rows to files or to a topic

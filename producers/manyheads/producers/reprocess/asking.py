@@ -61,9 +61,10 @@ class Tally:
 class Asker:
     """Asks what buckets ask. All of a process share one, and so its bounds."""
 
-    def __init__(self, client: Predictor, pace: Pace) -> None:
+    def __init__(self, client: Predictor, pace: Pace, first_pause_s: float = _FIRST_PAUSE_S) -> None:
         self._client = client
         self._pace = pace
+        self._first_pause_s = first_pause_s
         self._slots = _Slots(pace.in_flight)
         self._next_send = 0.0
         self.tally = Tally()
@@ -91,7 +92,7 @@ class Asker:
         try:
             while left:
                 if tries:
-                    await asyncio.sleep(_pause_s(tries))
+                    await asyncio.sleep(_pause_s(self._first_pause_s, tries))
                 tries += 1
                 tally.sent += 1
                 again = []
@@ -159,8 +160,8 @@ def _asks_again(error: ManyheadsError, tries: int) -> bool:
     return error.code in _TRANSIENT or (error.code in _PERHAPS and tries < _TRIES_OF_DEFECTS)
 
 
-def _pause_s(tries: int) -> float:
-    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries - 1, 10))
+def _pause_s(first: float, tries: int) -> float:
+    longest = min(_LONGEST_PAUSE_S, first * 2 ** min(tries - 1, 10))
     return random.uniform(longest / 2, longest)  # noqa: S311 - so that not all come back at once
 
 

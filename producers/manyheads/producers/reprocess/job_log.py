@@ -139,11 +139,6 @@ class JobLog:
         self.done: dict[int, BucketCounts] = {}
         """the buckets that are done"""
 
-    @property
-    def exists(self) -> bool:
-        """Whether the topic was there when it was opened last."""
-        return bool(self._partitions)
-
     def open(self) -> None:
         """Read all that is there. May be called again, once there is a topic. Raises BrokerError."""
         with self._lock:

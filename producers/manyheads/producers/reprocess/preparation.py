@@ -17,6 +17,8 @@ from manyheads.producers.reprocess.topic_rows import TopicReader
 from manyheads.topics.catalogue import job_log_topic
 from manyheads.topics.errors import ErrorCode, InvalidRequest
 
+_CREATE_S = 60.0
+
 Told = Callable[[int], None]
 """called with the rows that were read so far"""
 
@@ -58,10 +60,9 @@ class Preparation:
         log.open()
         if log.plan is None:
             own = self.own_plan()
-            if not log.exists:
-                with TopicAdmin(self._settings) as admin:
-                    admin.ensure([job_log_topic(job, own.partitions)])
-                log.open()
+            with TopicAdmin(self._settings, timeout_s=_CREATE_S) as admin:
+                admin.ensure([job_log_topic(job, own.partitions)])
+            log.open()
             completions.put_plan(own.to_bytes())
             log.catch_up(0)
         assert log.plan is not None

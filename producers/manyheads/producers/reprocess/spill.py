@@ -1,7 +1,6 @@
 """Rows to local files, sorted into buckets so that all rows of one text are in one: memory holds a bucket at most."""
 
 import os
-import tempfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manyheads.producers.reprocess.columns import FILE, ROW, TEXT
+from manyheads.producers.reprocess.scratch import Scratch
 
 _BUFFERED_BYTES = 64 * 1024 * 1024
 _FREE_BYTES = 256 * 1024 * 1024
@@ -49,19 +49,20 @@ class Spill:
     def __init__(self, schema: pa.Schema, wanted: Collection[int], folder: Path | None = None) -> None:
         self.schema = schema
         self._wanted = frozenset(wanted)
-        self._temporary = tempfile.TemporaryDirectory(prefix="manyheads-reprocess-", dir=folder)
+        self._scratch = Scratch(folder)
         self._buffers: dict[int, _Buffer] = {}
         self._buffered = 0
         self.rows: dict[int, int] = {}
         """rows of each bucket that has any"""
 
     def __enter__(self) -> Self:
+        self._scratch.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._temporary.cleanup()
+        self._scratch.__exit__(kind, error, trace)
 
     def add(self, batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> None:
         """Rows, and the bucket of each. Raises OSError if the disk is full."""
@@ -82,7 +83,7 @@ class Spill:
 
     def flush(self) -> None:
         """Write what is buffered. Raises OSError if the disk is full."""
-        _check_room(Path(self._temporary.name), self._buffered)
+        _check_room(self._scratch.path, self._buffered)
         for bucket, buffer in self._buffers.items():
             # A file is a sequence of whole streams, so that none stays open between two writes.
             with self._path(bucket).open("ab") as file, pa.ipc.new_stream(file, self.schema) as stream:
@@ -106,7 +107,7 @@ class Spill:
         self._path(bucket).unlink(missing_ok=True)
 
     def _path(self, bucket: int) -> Path:
-        return Path(self._temporary.name) / f"{bucket:05}.arrows"
+        return self._scratch.path / f"{bucket:05}.arrows"
 
 
 def chosen(batches: Iterable[pa.RecordBatch], *, limit: int | None, sample: float | None) -> Iterator[pa.RecordBatch]:
