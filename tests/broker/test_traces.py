@@ -31,7 +31,7 @@ def application(pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch) -> Iterat
     provider = TracerProvider(resource=Resource.create({"service.name": "application"}), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(f"{pipelines.collector.endpoint}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=100))
-    monkeypatch.setattr(spans, "_TRACER", provider.get_tracer("manyheads"))
+    monkeypatch.setattr(spans, "get_tracer_provider", lambda: provider)  # the process's own can be set but once
     yield provider
     provider.shutdown()
 

@@ -4,8 +4,20 @@ The record of a dispatch is sent within a span, the child of the application's, 
 a span of its own, the child of the span that answered; so has a call that ends without a reply.
 """
 
+from functools import lru_cache
+
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, get_tracer, set_span_in_context
+from opentelemetry.trace import (
+    ProxyTracerProvider,
+    Span,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    TracerProvider,
+    get_current_span,
+    get_tracer_provider,
+    set_span_in_context,
+)
 
 from manyheads.infra.telemetry.tracecontext import context_of, trace_of
 from manyheads.producers.calls import Call, Dispatch
@@ -15,8 +27,6 @@ from manyheads.topics.headers import trace_of as trace_in
 from manyheads.topics.names import REPLIES_TOPIC, Lane
 from manyheads.topics.telemetry import OK
 
-_TRACER = get_tracer(tracing.SCOPE, schema_url=tracing.SCHEMA_URL)
-"""the tracer of whatever provider the application has set, or sets later"""
 _RECEIVE = tracing.message_span(tracing.RECEIVE, REPLIES_TOPIC)
 _RECEIVED = tracing.message_attributes(tracing.RECEIVE, REPLIES_TOPIC)
 
@@ -24,35 +34,41 @@ _RECEIVED = tracing.message_attributes(tracing.RECEIVE, REPLIES_TOPIC)
 class SendSpan:
     """The span of one dispatch."""
 
-    __slots__ = ("_attributes", "_span")
+    __slots__ = ("_attributes", "_span", "_tracer")
 
-    def __init__(self, span: Span, attributes: dict[str, str]) -> None:
+    def __init__(self, tracer: Tracer, span: Span, attributes: dict[str, str]) -> None:
+        self._tracer = tracer
         self._span = span
         self._attributes = attributes
 
     @classmethod
     def begin(cls, dispatch: Dispatch, lane: Lane) -> "SendSpan | None":
-        """The dispatch is about to be sent; None if its trace is not sampled.
+        """The dispatch is about to be sent; None if its trace is not sampled, or nobody takes spans.
 
         Its parent is the trace in its headers, which its caller named, else the active span; the headers carry it on.
         """
+        provider = get_tracer_provider()
+        named = any(name == TRACEPARENT for name, _ in dispatch.headers)
+        if isinstance(provider, ProxyTracerProvider):
+            # The application has set none. Its context may come from elsewhere, such as a request that it answers.
+            if not named:
+                _carry(dispatch, get_current_span())
+            return None
         first = dispatch.calls[0]
         where = {tracing.RING: first.ring, tracing.LANE: lane.value}
-        named, state = trace_in(dispatch.headers)
-        span = _TRACER.start_span(
+        tracer = _tracer(provider)
+        span = tracer.start_span(
             tracing.message_span(tracing.SEND, dispatch.topic),
-            None if named is None else context_of(named, state),
+            context_of(*trace_in(dispatch.headers)) if named else None,
             SpanKind.PRODUCER,
             tracing.message_attributes(tracing.SEND, dispatch.topic) | where,
         )
-        if span.get_span_context().is_valid:
-            others = (header for header in dispatch.headers if header[0] not in (TRACEPARENT, TRACESTATE))
-            dispatch.headers = (*others, *trace_headers(*trace_of(span)))
+        _carry(dispatch, span)
         if not span.is_recording():
             return None
         if len(dispatch.calls) == 1:
             span.set_attributes(_of(first))
-        return cls(span, where)
+        return cls(tracer, span, where)
 
     def end(self, outcome: str = OK) -> None:
         """The broker has it; or it ends with an error code before that. Only the first time counts."""
@@ -62,13 +78,25 @@ class SendSpan:
     def received(self, call: Call, outcome: str, headers: Headers) -> None:
         """A call of the dispatch has its outcome; ``headers`` are those of the reply, none if there was no reply."""
         own, replied = set_span_in_context(self._span, Context()), context_of(*trace_in(headers))
-        span = _TRACER.start_span(
+        span = self._tracer.start_span(
             _RECEIVE,
             replied if _trace_id(replied) == _trace_id(own) else own,
             SpanKind.CONSUMER,
             _RECEIVED | self._attributes | _of(call),
         )
         _end(span, outcome)
+
+
+@lru_cache(maxsize=8)
+def _tracer(provider: TracerProvider) -> Tracer:
+    return provider.get_tracer(tracing.SCOPE, schema_url=tracing.SCHEMA_URL)
+
+
+def _carry(dispatch: Dispatch, span: Span) -> None:
+    """Make ``span`` the sender of the dispatch, if it is one."""
+    if span.get_span_context().is_valid:
+        others = (header for header in dispatch.headers if header[0] not in (TRACEPARENT, TRACESTATE))
+        dispatch.headers = (*others, *trace_headers(*trace_of(span)))
 
 
 def _of(call: Call) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Traced:
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
     traced = Traced()
-    monkeypatch.setattr(spans, "_TRACER", traced.provider.get_tracer("manyheads"))
+    monkeypatch.setattr(spans, "get_tracer_provider", lambda: traced.provider)
     yield traced
     traced.provider.shutdown()
 
@@ -168,7 +168,8 @@ async def test_without_a_provider_the_applications_context_travels_as_it_is(flag
 
 
 async def test_what_is_not_sampled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "_TRACER", TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("manyheads"))
+    provider = TracerProvider(ALWAYS_OFF, shutdown_on_exit=False)
+    monkeypatch.setattr(spans, "get_tracer_provider", lambda: provider)
     nlu = FakeNlu(lambda asked: Says("balance"))
     async with nlu.client() as client:
         await client.predict("acme-bank", "what is my balance")
