@@ -273,6 +273,22 @@ def test_interactive_records_go_first_and_batch_records_in_small_bites(
     assert all(job.record.topic == BATCH for job in stage.jobs[20:])
 
 
+def test_without_interactive_traffic_batch_records_go_in_larger_bites(
+    kafka: MemoryKafka, start: Start, stage: AskedStage, time: _Time
+) -> None:
+    worker = start(LANES, StageOptions(batch_take=2, quiet_batch_take=5, quiet_after_s=3.0, starvation_s=60))
+    _write(kafka, BATCH, range(40))
+    sizes = []
+    for live in (False, False, True, False, False, False):
+        if live:
+            _write(kafka, LIVE, range(100, 101))
+        time.seconds += 1.5
+        worker.step()
+        sizes.append([len(batch) for batch in stage.batches])
+        stage.batches.clear()
+    assert sizes == [[2], [5], [1], [2], [5], [5]]
+
+
 def test_inputs_of_one_lane_go_in_turns(kafka: MemoryKafka, start: Start, stage: AskedStage) -> None:
     kafka.create_topic("second", 1)
     kafka.create_topic("second-dlt", 1)

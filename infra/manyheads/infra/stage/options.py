@@ -32,6 +32,10 @@ class StageOptions:
     """records of a lane that are taken and not finished"""
     batch_take: int = 8
     """records of one compute of the batch lane: interactive records wait for no more than that"""
+    quiet_batch_take: int = 32
+    """the same while there is no interactive traffic: larger computes cost less for each record"""
+    quiet_after_s: float = 5.0
+    """without an interactive record for so long, there is none"""
     prefetch_bytes: int = 8 * 1024 * 1024
     """records that each lane holds before it takes them, about"""
     commit_interval_s: float = 0.25
@@ -61,8 +65,8 @@ class StageOptions:
         if self.max_in_flight < self.halting.window:
             # Withheld failures are unfinished: the window could not fill, and the worker would neither halt nor move.
             raise ValueError(f"max_in_flight {self.max_in_flight} is below the halting window {self.halting.window}")
-        if min(self.max_take, self.batch_take, self.transaction_records) < 1:
-            raise ValueError("max_take, batch_take and transaction_records are at least 1")
+        if min(self.max_take, self.batch_take, self.quiet_batch_take, self.transaction_records) < 1:
+            raise ValueError("max_take, batch_take, quiet_batch_take and transaction_records are at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class StageWorker:
         self._lanes: list[StageLane] = []
         self._stopping = threading.Event()
         self._last_prepare = float("-inf")
+        self._last_interactive = clock.monotonic()
         self._idle = False
         self._steps = 0
         self._took: dict[str, int] = {}
@@ -124,6 +125,8 @@ class StageWorker:
                 found = self._turn(lane, taken)
                 if found:
                     self._took[lane.input.topic] = self._steps
+                    if lane.input.lane is Lane.INTERACTIVE:
+                        self._last_interactive = self._clock.monotonic()
                 taken += found
             except InternalError as error:
                 if lane.input.lane is Lane.INTERACTIVE or len(self._lanes) == 1:
@@ -155,9 +158,13 @@ class StageWorker:
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
-        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._options.batch_take
+        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._batch_take()
         waits = self._idle and lane is self._lanes[0]
         return lane.turn(limit, self._idle_wait_s() if waits else 0.0)
+
+    def _batch_take(self) -> int:
+        quiet = self._clock.monotonic() - self._last_interactive >= self._options.quiet_after_s
+        return self._options.quiet_batch_take if quiet else self._options.batch_take
 
     def _idle_wait_s(self) -> float:
         longest = self._options.idle_wait_s
