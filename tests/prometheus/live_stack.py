@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import CollectorRegistry, start_http_server
 
 from manyheads.cli.ring_setup import RingSetup
+from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.broker.ports import LOOPBACK, free_ports
 from manyheads.infra.local import LocalStack, RunningKafka, encoder_worker, head_worker
 from manyheads.infra.local.workers import environment
@@ -20,8 +21,10 @@ from manyheads.infra.process import Guard
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Client
 from manyheads.producers.metrics import PrometheusMetrics
+from manyheads.topics.catalogue import ring_topics
 from manyheads.topics.names import REGISTRY_TOPIC, Lane, embeddings_topic, encoder_group, requests_topic
 from tests.broker.pipelines import C0, EN, FR, PLAIN, renamed, small_random
+from tests.conftest import TEST_PARTITIONS
 from tests.support.prometheus import Prometheus, start_prometheus, until
 
 UNREAD = 7
@@ -70,7 +73,8 @@ def running_live(program: str, kafka: RunningKafka) -> Iterator[Live]:
         ring = resources.enter_context(RingSetup(stack, EN, (C0,)))
         ring.install(small_random)
         ring.teach(PLAIN.tenant, PLAIN)
-        stack.create_topics(FR, [C0])
+        with TopicAdmin(stack.settings) as admin:
+            admin.ensure(ring_topics(FR, [C0], TEST_PARTITIONS))
         _leave_unread(stack.settings, since)
         stack.workers.start(encoder_worker(EN, metrics_port=str(encoder)), head_worker(EN, C0, metrics_port=str(head)))
         guard = resources.enter_context(Guard())
