@@ -9,6 +9,7 @@ BENCHMARKS = {
     "p3": "the whole pipeline under an open-loop Poisson load, article-size models, two cores",
     "p6": "bytes per request on each topic, at each precision",
     "p11": "what the SDK costs: its CPU and latency against request-reply by hand with aiokafka",
+    "p13": "replay of retained embeddings against running the whole pipeline again",
     "lag": "one round of the lag monitor over 1,000 partitions and 10 groups",
     "tracing": "what traces cost the stage loop and a client's calls",
     "quality": "accuracy of heads, int8 throughout against float32 throughout",

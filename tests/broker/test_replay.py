@@ -16,7 +16,7 @@ from manyheads.head_worker.training import LabelledEmbedding, fit_head
 from manyheads.infra.kafka.history import History
 from manyheads.producers import Answer, Client
 from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError, RoutingError
-from manyheads.topics.names import TenantName, embeddings_topic, tenant
+from manyheads.topics.names import Lane, TenantName, embeddings_topic, tenant
 from manyheads.topics.registry import PlacementRecord
 from manyheads.topics.views import View
 from tests.broker.pipelines import C0, EN, SHOP, Pipelines
@@ -33,9 +33,11 @@ def placed(pipelines: Pipelines, name: str, *, spread: int = 1) -> TenantName:
     return who
 
 
-async def asked(pipelines: Pipelines, who: TenantName, texts: Sequence[str]) -> list[Answer]:
+async def asked(
+    pipelines: Pipelines, who: TenantName, texts: Sequence[str], lane: Lane = Lane.INTERACTIVE
+) -> list[Answer]:
     """The answers, once the workers know the tenant."""
-    async with Client(pipelines.stack.settings) as client, asyncio.timeout(60):
+    async with Client(pipelines.stack.settings, lane=lane) as client, asyncio.timeout(60):
         while True:
             try:
                 first = await client.predict(who, texts[0], timeout=30)

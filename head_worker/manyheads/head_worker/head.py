@@ -32,6 +32,9 @@ TAGS = "tags"
 KNOWN_SHAPES = 0x1F
 """The flags of a word shape that heads of format 1 know; a later encoder's other flags are left out."""
 
+HEAD_FILE = "head.onnx"
+"""A head's file where it has a folder of its own."""
+
 MAX_HEAD_BYTES = 512 * 1024 * 1024
 _SHOWN_INTENTS = 3
 

@@ -148,6 +148,7 @@ def _tenant_row(snapshot: RegistrySnapshot, placement: PlacementRecord) -> Row:
         "bytes": 0 if head is None else head.artifact.bytes,
         "precision": placement.precision.value,
         "spread": placement.spread,
+        "transient": placement.transient,
     }
 
 

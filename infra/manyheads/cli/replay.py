@@ -14,6 +14,7 @@ from manyheads.cli.replay_report import ReplayReport, Window, show_report
 from manyheads.cli.settings import kafka_settings, model_store
 from manyheads.cli.steps import console, counting
 from manyheads.head_worker import Head
+from manyheads.head_worker.head import HEAD_FILE
 from manyheads.head_worker.replay import Answering, Comparison, Matching, Past, Unread
 from manyheads.infra.kafka.history import History, Stretch
 from manyheads.infra.kafka.records import Record
@@ -27,7 +28,6 @@ from manyheads.topics.names import tenant as tenant_name
 from manyheads.topics.partitions import partition_of, tenant_keys
 from manyheads.topics.registry import PlacementRecord
 
-_HEAD_FILE = "head.onnx"
 _CLOCKS_MS = 60_000
 """how far the clocks of two workers may differ: a reply's timestamp may be that much before its embedding's"""
 
@@ -100,7 +100,7 @@ def replay(request: ReplayRequest, settings: KafkaSettings, store: ModelStore) -
         head=request.head,
         reads=f"{heads[0].card.view} of {heads[0].card.space}",
         window=Window(since_ms, until_ms or now_ms, kept_since_ms),
-        transient=False,
+        transient=placement.transient,
         coverage=matching.coverage,
         comparison=comparison.report(),
         runs=answering.runs,
@@ -121,7 +121,7 @@ def head_file(snapshot: RegistrySnapshot, placement: PlacementRecord, named: str
             return store.fetch(head.artifact)
     path = Path(named)
     if path.is_dir():
-        path /= _HEAD_FILE
+        path /= HEAD_FILE
     if path.is_file():
         return path
     if path.name != named:

@@ -1,12 +1,15 @@
 """``topics list`` and ``topics create``: the topics of a ring, against the catalogue."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from manyheads.cli.catalogue import Row, show
+from manyheads.cli.moments import seconds
 from manyheads.cli.settings import kafka_settings
 from manyheads.infra.admin import TopicAdmin, TopicState
-from manyheads.topics.catalogue import TopicSpec, ring_topics, shared_topics
-from manyheads.topics.names import CellName, RingName, parse_stage_topic
+from manyheads.topics.catalogue import RETENTION, TopicSpec, ring_topics, shared_topics
+from manyheads.topics.names import REPLIES_TOPIC, CellName, RingName, parse_stage_topic
 from manyheads.topics.names import cell as cell_name
 from manyheads.topics.names import ring as ring_name
 
@@ -34,12 +37,41 @@ def run_list_topics(ring: str, cells: Sequence[str], bootstrap_servers: str | No
     show(rows, as_json, f"ring {ring} has no topics")
 
 
-def run_create_topics(ring: str, cells: Sequence[str], bootstrap_servers: str | None, replication: int | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long records are to be kept, in milliseconds; None leaves that as it is."""
+
+    embeddings_ms: int | None = None
+    replies_ms: int | None = None
+
+    @classmethod
+    def parse(cls, embeddings: str | None, replies: str | None) -> Self:
+        """From spans of time such as ``24h``. Raises InvalidRequest(invalid_argument)."""
+        return cls(*(None if text is None else seconds(text) * 1_000 for text in (embeddings, replies)))
+
+    def applied(self, spec: TopicSpec) -> TopicSpec:
+        """The topic with what this says of it; transient embeddings are kept as the catalogue says."""
+        stage = parse_stage_topic(spec.name)
+        wanted = None
+        if spec.name == REPLIES_TOPIC:
+            wanted = self.replies_ms
+        elif stage is not None and stage.cell is not None and not stage.transient:
+            wanted = self.embeddings_ms
+        return spec if wanted is None else replace(spec, settings=spec.settings | {RETENTION: str(wanted)})
+
+
+def run_create_topics(
+    ring: str,
+    cells: Sequence[str],
+    bootstrap_servers: str | None,
+    replication: int | None,
+    retention: Retention = Retention(),
+) -> None:
     """Create and correct the ring's topics. Raises ManyheadsError."""
     wanted, named = ring_name(ring), tuple(map(cell_name, cells))
     with TopicAdmin(kafka_settings(bootstrap_servers)) as admin:
         chosen = named or cells_of(wanted, (state.name for state in admin.list()))
-        changes = admin.ensure(_specs(wanted, chosen), replicas=replication)
+        changes = admin.ensure(map(retention.applied, _specs(wanted, chosen)), replicas=replication)
     for name in changes.created:
         print(f"created {name}")
     for partitions in changes.enlarged:

@@ -9,6 +9,7 @@ from manyheads.cli.provision import Registrar
 from manyheads.cli.settings import kafka_settings, model_store
 from manyheads.cli.steps import console, step
 from manyheads.cli.teaching import Teacher
+from manyheads.head_worker.head import HEAD_FILE
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.topics.errors import ErrorCode, InvalidRequest, RoutingError
@@ -28,6 +29,8 @@ class TrainOptions:
     ring: str
     cell: str | None
     activate: bool
+    out: Path | None = None
+    """a folder to write the head to, instead of registering it"""
 
 
 def run_train(options: TrainOptions, bootstrap_servers: str | None, store_url: str | None) -> None:
@@ -47,6 +50,11 @@ def run_train(options: TrainOptions, bootstrap_servers: str | None, store_url: s
             f"head {lesson.version}: {len(examples.intents)} intents, {len(examples.entity_labels)} entity labels, "
             f"{len(lesson.model) / 1e3:.0f} KB"
         )
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / HEAD_FILE).write_bytes(lesson.model)
+        print(f"written; to try it on the past: manyheads replay {tenant} --head {options.out} --ring {ring}")
+        return
     with RegistryWriter(settings, READ_S) as writer:
         registrar = Registrar(store, writer)
         head = registrar.head(lesson)

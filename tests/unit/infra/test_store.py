@@ -191,3 +191,16 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("MANYHEADS_STORE_CACHE_DIR", str(tmp_path))
     settings = load_settings(StoreSettings)
     assert (settings.store_url, settings.store_cache_dir) == ("s3://models", tmp_path)
+
+
+def test_a_removed_file_is_gone_and_others_stay(make_store: MakeStore) -> None:
+    store = make_store()
+    kept, removed = store.put("a.onnx", b"kept"), store.put("b.onnx", b"removed")
+    path = store.fetch(removed)
+    store.remove(removed)
+    store.remove(removed)
+    assert not path.exists()
+    with pytest.raises(ArtifactError) as caught:
+        make_store().fetch(removed)
+    assert caught.value.code is ErrorCode.ARTIFACT_MISSING
+    assert store.fetch(kept).read_bytes() == b"kept"

@@ -24,6 +24,9 @@ def train(
         str | None, typer.Option(metavar="CELL", help="The tenant's cell. Default: where it is, else the ring's first.")
     ] = None,
     activate: Annotated[bool, typer.Option(help="Let the new head answer at once.")] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Only write the head to DIR; register nothing.")
+    ] = None,
 ) -> None:
     """Train a head on a tenant's utterances.
 
@@ -34,11 +37,12 @@ def train(
     Example:
       manyheads train acme-bank acme-bank.md
       manyheads train acme-bank export.jsonl --no-activate
+      manyheads train acme-bank export.jsonl --out ./new-head
     """
     from manyheads.cli.train import TrainOptions, run_train
 
     run_train(
-        TrainOptions(tenant=tenant, examples=examples, ring=ring, cell=cell, activate=activate),
+        TrainOptions(tenant=tenant, examples=examples, ring=ring, cell=cell, activate=activate, out=out),
         bootstrap_servers,
         store,
     )

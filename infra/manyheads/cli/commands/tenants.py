@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from manyheads.cli.commands.options import JsonOption, RingOption, Servers, command_group
+from manyheads.cli.commands.options import JsonOption, RingOption, Servers, StoreUrl, command_group
 from manyheads.cli.top_by import TopBy
 
 commands = command_group("tenants", "The tenants of a ring.")
@@ -46,3 +46,51 @@ def top_tenants(
 
     request = TopRequest(ring=ring, by=TenantOrder(by), minutes=minutes, limit=limit)
     run_tenants_top(request, bootstrap_servers, as_json=json)
+
+
+@commands.command("retention")
+def tenant_retention(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant.")],
+    *,
+    transient: Annotated[
+        bool, typer.Option("--transient/--retained", help="Keep its embeddings only until they are delivered, or not.")
+    ],
+    bootstrap_servers: Servers = None,
+    ring: RingOption = "en",
+) -> None:
+    """Say whether a tenant's embeddings are retained.
+
+    Embeddings tell much of a text. Transient ones are off the disk minutes after their delivery; replay cannot read
+    them. Running workers switch without a restart. See docs/privacy.md.
+
+    \b
+    Example:
+      manyheads tenants retention acme-bank --transient
+      manyheads tenants retention acme-bank --retained
+    """
+    from manyheads.cli.tenants import run_retention
+
+    run_retention(tenant, ring, bootstrap_servers, transient=transient)
+
+
+@commands.command("delete")
+def delete_tenant(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    bootstrap_servers: Servers = None,
+    store: StoreUrl = None,
+    ring: RingOption = "en",
+) -> None:
+    """Delete a tenant from a ring.
+
+    Its placement, its heads, and those of their files that nobody else uses. Says what remains in which topic, and
+    until when.
+
+    \b
+    Example:
+      manyheads tenants delete acme-bank
+    """
+    from manyheads.cli.tenants import run_delete
+
+    run_delete(tenant, ring, bootstrap_servers, store, confirmed=yes)

@@ -28,24 +28,35 @@ def list_topics(
 
 @commands.command("create")
 def create_topics(
+    *,
     bootstrap_servers: Servers = None,
     ring: RingOption = "en",
     cell: CellsOption = None,
     replication: Annotated[
         int | None, typer.Option(min=1, max=9, help="Copies of each partition. Default: the broker's.")
     ] = None,
+    retain_embeddings: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="Keep the ring's embeddings for so long: 24h, 7d. Default: as is; new: 24h."),
+    ] = None,
+    retain_replies: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="The same for replies, which all rings share.")
+    ] = None,
 ) -> None:
     """Create the topics that a ring lacks.
 
-    Corrects the settings of those that are there. Deletes nothing.
+    Corrects the settings of those that are there. Deletes nothing, unless embeddings or replies are to be kept for a
+    shorter time than they were: manyheads replay reaches back no further than both.
 
     \b
     Example:
       manyheads topics create --ring fr --cell c0 --cell c1
+      manyheads topics create --retain-embeddings 72h --retain-replies 72h
     """
-    from manyheads.cli.topics import run_create_topics
+    from manyheads.cli.topics import Retention, run_create_topics
 
-    run_create_topics(ring, cell or [], bootstrap_servers, replication)
+    retention = Retention.parse(retain_embeddings, retain_replies)
+    run_create_topics(ring, cell or [], bootstrap_servers, replication, retention)
 
 
 @commands.command("replicate")

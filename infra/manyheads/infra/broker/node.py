@@ -90,6 +90,8 @@ def node_properties(node: Node, nodes: Sequence[Node], login: Login | None = Non
         "min.insync.replicas": in_sync,
         "message.max.bytes": MAX_MESSAGE_BYTES + (1 << 20),
         "replica.fetch.max.bytes": MAX_MESSAGE_BYTES + (1 << 20),
+        # What is past its retention goes soon; the default of five minutes would keep transient embeddings longer.
+        "log.retention.check.interval.ms": 5_000,
         # Internal topics
         "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": _INTERNAL_PARTITIONS,

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 from manyheads.topics.errors import ErrorCode, RoutingError
 from manyheads.topics.names import CellName, RingName, TenantName, VersionName
 from manyheads.topics.registry import (
+    ArtifactRef,
     EncoderRecord,
     HeadRecord,
     PlacementRecord,
@@ -77,6 +78,21 @@ class RegistrySnapshot:
     def heads(self, ring: RingName) -> tuple[HeadRecord, ...]:
         """All registered heads of a ring, by tenant and version."""
         return self._of_ring(HeadRecord, ring, lambda record: f"{record.tenant}/{record.version}")
+
+    def file_users(self) -> dict[str, frozenset[bytes]]:
+        """By the digest of each file that a record names, the keys of all records that do."""
+        users: dict[str, set[bytes]] = {}
+        for key, record in self._records.items():
+            match record:
+                case HeadRecord(artifact=artifact):
+                    files: tuple[ArtifactRef, ...] = (artifact,)
+                case EncoderRecord(artifacts=artifacts):
+                    files = artifacts
+                case _:
+                    continue
+            for file in files:
+                users.setdefault(file.sha256, set()).add(key)
+        return {digest: frozenset(keys) for digest, keys in users.items()}
 
     def route(self, ring: RingName, tenant: TenantName) -> Route:
         """Where the tenant's work goes.

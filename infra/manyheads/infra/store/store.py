@@ -104,6 +104,23 @@ class ModelStore:
         with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
             return self._fetch_in_place(ref) if self._in_place else self._fetch_cached(ref)
 
+    def remove(self, ref: ArtifactRef) -> None:
+        """Delete the file from the store and from this machine's cache; one that is not there is fine.
+
+        Nobody else may need it: see :meth:`manyheads.infra.registry.RegistrySnapshot.file_users`.
+
+        Raises:
+            ArtifactError: artifact_missing if the store does not let us delete it.
+        """
+        with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
+            try:
+                with suppress(FileNotFoundError):
+                    self._files.rm_file(self._target(ref))
+                if not self._in_place:
+                    self._cached(ref).unlink(missing_ok=True)
+            except OSError as error:
+                raise self._missing(ref, f"cannot be deleted ({error}); check the rights to the store") from error
+
     def inspect(self, ref: ArtifactRef, *, deep: bool = False) -> None:
         """Check that the store has ``ref`` and lets us read it; nothing is copied into the cache.
 
@@ -141,7 +158,7 @@ class ModelStore:
         return path
 
     def _fetch_cached(self, ref: ArtifactRef) -> Path:
-        path = self._cache_dir / "sha256" / ref.sha256[:2] / ref.sha256
+        path = self._cached(ref)
         try:
             found = self._verifier.content(path, ref)
         except FileNotFoundError:
@@ -181,6 +198,9 @@ class ModelStore:
             with suppress(OSError):
                 self._files.rm_file(target)
             raise
+
+    def _cached(self, ref: ArtifactRef) -> Path:
+        return self._cache_dir / "sha256" / ref.sha256[:2] / ref.sha256
 
     def _target(self, ref: ArtifactRef) -> str:
         return f"{self._root.rstrip('/')}/sha256/{ref.sha256[:2]}/{ref.sha256}"
