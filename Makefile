@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
-SOURCES := topics infra producers encoder_worker head_worker tests benchmarks
+SOURCES := topics infra producers encoder_worker head_worker tests benchmarks examples
 
 .PHONY: help demo up setup test container-test check lint types unit lock clean
 
@@ -59,8 +59,8 @@ lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) -c requirements/demo.txt pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	@$(COMPILE) -c requirements/demo.txt requirements/build.in -o requirements/wheel.txt
 	@$(COMPILE) -c requirements/demo.txt pyproject.toml -o requirements/sdk.txt
-	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra head -o requirements/head.txt
-	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra encoder -o requirements/encoder.txt
+	@$(COMPILE) -c requirements/dev.txt pyproject.toml --extra head --extra otel -o requirements/head.txt
+	@$(COMPILE) -c requirements/dev.txt pyproject.toml --extra encoder --extra otel -o requirements/encoder.txt
 	@$(COMPILE) -c requirements/demo.txt pyproject.toml --extra tools -o requirements/tools.txt
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml --extra gpu -o requirements/gpu.txt
 
