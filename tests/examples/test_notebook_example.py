@@ -13,7 +13,8 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 
 def as_kept() -> nbformat.NotebookNode:
     """The notebook's file."""
-    return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: nbformat.NotebookNode = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
 
 
 def outputs(notebook: nbformat.NotebookNode) -> dict[str, str]:
