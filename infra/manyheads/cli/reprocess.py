@@ -50,7 +50,7 @@ class ReprocessRequest:
     in_flight: int
     rate: float | None
     bucket_rows: int
-    lane: Lane
+    lane: str
     ring: str
 
     def options(self) -> JobOptions:
@@ -61,7 +61,7 @@ class ReprocessRequest:
             text_column=self.text_column,
             destination=self._destination(),
             ring=ring_name(self.ring),
-            lane=self.lane,
+            lane=Lane(self.lane),
             keep_text=self.text,
             dedupe=self.dedupe,
             limit=self.limit,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from manyheads.cli.commands.options import JsonOption, RingOption, Servers
-from manyheads.topics.names import Lane
+from manyheads.cli.lane_kind import LaneKind
 
 commands = typer.Typer()
 
@@ -49,7 +49,7 @@ def reprocess(
     bucket_rows: Annotated[
         int, typer.Option(min=1, help="Rows of one bucket: what a crash makes to be done again.")
     ] = 20_000,
-    lane: Annotated[Lane, typer.Option(help="batch yields to live traffic.")] = Lane.BATCH,
+    lane: Annotated[LaneKind, typer.Option(help="batch yields to live traffic.")] = LaneKind.BATCH,
     ring: RingOption = "en",
     bootstrap_servers: Servers = None,
     json: JsonOption = False,

@@ -22,6 +22,7 @@ from manyheads.producers.reprocess.preparation import Preparation, Told
 from manyheads.producers.reprocess.progress import Progress, Summary
 from manyheads.producers.reprocess.rows import RowWriter, reject_lines
 from manyheads.producers.reprocess.spill import Spill
+from manyheads.producers.reprocess.whole_files import unwritable
 from manyheads.producers.reprocess.work import Ask, Key, Outcome, Reject, asks_of
 from manyheads.topics.errors import ManyheadsError
 from manyheads.topics.names import job as job_name
@@ -240,8 +241,15 @@ class Job:
         asks = await asyncio.to_thread(self._asks, bucket)
         active.expected = sum(len(ask.tenants) for ask in asks)
         await asker.ask(asks, active.outcomes)
-        finished = await asyncio.to_thread(self._written, bucket, asks, active.outcomes)
-        await asyncio.to_thread(self._completions.commit, self._plan.partition_of(bucket), finished)
+        partition = self._plan.partition_of(bucket)
+        try:
+            finished = await asyncio.to_thread(self._written, bucket, asks, active.outcomes)
+        except OSError as error:
+            await asyncio.to_thread(self._log.catch_up, partition)
+            if bucket not in self._log.done:
+                raise unwritable(self._options.destination.shown, error) from error
+            return  # another process did it, and has cleaned up already
+        await asyncio.to_thread(self._completions.commit, partition, finished)
         self._committed.add(bucket)
         self._spill.drop(bucket)
 

@@ -69,9 +69,9 @@ class _FolderOutput:
         url = self._folder.url
         try:
             known = self._folder.read(_JOB_FILE)
+            if known is None:
+                self._folder.write_lines(_JOB_FILE, [{"job": self._job}])
             owner = self._job if known is None else json.loads(known)["job"]
-            with self._folder.replacing(_JOB_FILE) as sink:
-                sink.write(json.dumps({"job": owner}).encode())
         except (OSError, ValueError, KeyError) as error:
             raise unwritable(url, error) from error
         if owner != self._job:
@@ -155,7 +155,5 @@ def json_objects(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 def _write_file(url: str, lines: Iterable[dict[str, Any]]) -> str:
     folder, _, name = url.rpartition("/")
-    parent = Folder(folder or os.curdir, f".{name}.unfinished")
-    parent.write_lines(name, lines)
-    parent.clean()
+    Folder(folder or os.curdir).write_lines(name, lines)
     return url

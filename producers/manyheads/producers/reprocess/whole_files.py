@@ -18,13 +18,13 @@ class Folder:
 
     Args:
         url: where it is; it is made when something is written.
-        unfinished: a folder within it for what is not whole yet.
+        unfinished: a folder within it for what is not whole yet; None puts it beside what it will be, its name hidden.
 
     Raises:
         InvalidRequest: there is no such file system, or what it needs is not installed.
     """
 
-    def __init__(self, url: str, unfinished: str = ".unfinished") -> None:
+    def __init__(self, url: str, unfinished: str | None = None) -> None:
         self.url = url.rstrip("/") or "/"
         self._unfinished = unfinished
         try:
@@ -38,7 +38,9 @@ class Folder:
     @contextmanager
     def replacing(self, name: str) -> Iterator[Any]:
         """A file that takes the place of ``name`` if the body succeeds. Raises OSError."""
-        path, temporary = self._path(name), self._path(f"{self._unfinished}/{os.urandom(8).hex()}")
+        unique = os.urandom(8).hex()
+        beside = f".{name}.{unique}" if self._unfinished is None else f"{self._unfinished}/{unique}"
+        path, temporary = self._path(name), self._path(beside)
         for folder in (path.rpartition("/")[0], temporary.rpartition("/")[0]):
             self._filesystem.makedirs(folder, exist_ok=True)
         try:
@@ -68,7 +70,9 @@ class Folder:
         return content
 
     def clean(self) -> None:
-        """Delete what processes that died have left unfinished."""
+        """Delete the folder of what is unfinished: what processes that died have left."""
+        if self._unfinished is None:
+            return
         folder = self._path(self._unfinished)
         with suppress(OSError):
             if self._filesystem.exists(folder):
