@@ -264,6 +264,61 @@ async def test_no_tenant_no_result_and_a_bad_text_is_raised(client: Client, worl
     assert client.counts.opened == 0
 
 
+# tickets
+
+
+async def test_what_one_client_sent_another_reads(client: Client, world: World) -> None:
+    tickets = [await client.send("acme-bank", f"text {number}") for number in range(3)]
+    assert client.counts.in_flight == 0
+    await world.asked(3)
+    async with world.client(timeout=60.0) as reader:
+        for number in (2, 0, 1):
+            answer = await reader.answer(str(tickets[number]), text=f"text {number}")
+            assert answer.intent.name == f"text {number}@acme-bank"
+            assert (answer.entities[0].text, answer.latency_ms >= 0) == ("text", True)
+    again = await client.answer(tickets[0])
+    assert (again.entities[0].text, again.entities[0].start, again.entities[0].end) == ("", 0, 4)
+    assert (client.counts.opened, client.counts.late_replies, client.counts.duplicate_replies) == (3, 0, 0)
+
+
+async def test_the_holder_of_a_ticket_waits_for_the_answer(client: Client, world: World) -> None:
+    world.answer(silent)
+    ticket = await client.send("acme-bank", "hello", timeout=600.0)
+    with pytest.raises(DeadlineExceeded, match="ask again") as raised:
+        await client.answer(ticket, timeout=0.3)
+    assert raised.value.details["phase"] == "pending"
+    (asked,) = await world.asked(1)
+    waiting = asyncio.create_task(client.answer(ticket))
+    await world.reply(asked, Says("in the end"))
+    assert (await waiting).intent.name == "in the end"
+
+
+async def test_an_error_is_the_answer_to_its_ticket(client: Client, world: World) -> None:
+    world.answer(lambda asked: [UNKNOWN])
+    ticket = await client.send("acme-bank", "hello")
+    with pytest.raises(RoutingError, match="no such tenant"):
+        await client.answer(ticket)
+
+
+async def test_a_ticket_that_nobody_answered_in_time_says_so(client: Client, world: World) -> None:
+    world.answer(silent)
+    ticket = await client.send("acme-bank", "hello", timeout=1.0)
+    with pytest.raises(DeadlineExceeded, match="nobody answered before its deadline") as raised:
+        await client.answer(ticket)
+    assert raised.value.details["phase"] == "accepted"
+
+
+async def test_what_is_no_ticket_is_refused(client: Client) -> None:
+    ticket = await client.send("acme-bank", "hello")
+    for text in ("", "mh1-", "mh2-" + str(ticket)[4:], str(ticket)[:-1], str(ticket).swapcase(), str(ticket) + "é"):
+        with pytest.raises(InvalidRequest, match="no ticket"):
+            await client.answer(text)
+    with pytest.raises(InvalidRequest, match="of 5 characters and this one has 7"):
+        await client.answer(ticket, text="goodbye")
+    with pytest.raises(InvalidRequest):
+        await client.send("acme-bank", " ")
+
+
 # many texts
 
 

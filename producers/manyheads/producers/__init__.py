@@ -1,4 +1,4 @@
-"""The SDK: send a text, get back what a tenant's head makes of it.
+"""The SDK: send a text, get back what a tenant's head makes of it::
 
     async with Client("localhost:9092") as nlu:
         answer = await nlu.predict("acme-bank", "move 40 euros to my savings")
@@ -13,6 +13,7 @@ from manyheads.producers.client import Client
 from manyheads.producers.counts import Counts
 from manyheads.producers.options import ClientOptions
 from manyheads.producers.sync import SyncClient
+from manyheads.producers.ticket import Ticket
 from manyheads.topics.errors import (
     ArtifactError,
     BrokerError,
@@ -54,6 +55,7 @@ __all__ = [
     "RoutingError",
     "StageTiming",
     "SyncClient",
+    "Ticket",
     "Timings",
     "Truncation",
     "Versions",

@@ -15,7 +15,7 @@ class Entity:
     start: int
     end: int
     text: str
-    """``text[start:end]`` of the request"""
+    """``text[start:end]`` of the request; empty in the answer to a ticket that was read without the text"""
     confidence: float
     """0 to 1"""
 
@@ -94,8 +94,12 @@ class Result:
         raise self.error
 
 
-def answer_to(tenant: str, text: str, prediction: Prediction, latency_ms: float) -> Answer:
-    """The answer that ``prediction`` is to ``text``. Raises WireError(malformed_message) if it is of another text."""
+def answer_to(tenant: str, text: str | None, prediction: Prediction, latency_ms: float) -> Answer:
+    """The answer that ``prediction`` is to ``text``; None: nobody knows the text any more.
+
+    Raises:
+        WireError: malformed_message, if it is of another text.
+    """
     return Answer(
         tenant=tenant,
         intents=prediction.intents,
@@ -107,7 +111,9 @@ def answer_to(tenant: str, text: str, prediction: Prediction, latency_ms: float)
     )
 
 
-def _entity(text: str, span: EntitySpan) -> Entity:
+def _entity(text: str | None, span: EntitySpan) -> Entity:
+    if text is None:
+        return Entity(span.label, span.start, span.end, "", span.confidence)
     if span.end > len(text):
         raise WireError(
             ErrorCode.MALFORMED_MESSAGE,

@@ -60,6 +60,8 @@ class Call:
     finish: Finish
     """takes the outcome from whoever settles the call; the table itself never calls it"""
     dispatch: "Dispatch" = field(init=False, repr=False)
+    handed_over: Callable[[], None] | None = None
+    """told that the broker has the request, where nobody waits here for more: the answer is for a ticket's holder"""
     settled: bool = False
 
     @property
@@ -137,7 +139,7 @@ class CallTable:
     def open(self, dispatch: Dispatch) -> None:
         """Let a dispatch in whose calls have :meth:`next_ids`. Raises Overloaded if too many wait for a slot."""
         calls = dispatch.calls
-        assert calls[0].correlation_id == self.next_ids()[0]
+        assert calls[0].handed_over is not None or calls[0].correlation_id == self.next_ids()[0]
         if not self._waiting and self._have_room_for(len(calls)):
             dispatch.phase = Phase.READY
             self._ready[dispatch] = None
@@ -210,7 +212,7 @@ class CallTable:
         if call.settled:
             return False
         self._end(call)
-        if call.dispatch.sent is not None:
+        if call.dispatch.sent is not None and call.handed_over is None:
             self._unanswered[call.correlation_id] = None
             if len(self._unanswered) > _REMEMBERED:
                 self._unanswered.popitem(last=False)

@@ -1,16 +1,18 @@
 """The client: one object that sends texts and hands back answers."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from copy import copy
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from manyheads.infra.settings import KafkaSettings, load_settings
 from manyheads.producers.answer import Answer, PredictRequest, Result
 from manyheads.producers.calls import Call, Finish, Outcome
 from manyheads.producers.clock import Clock, LoopClock
+from manyheads.producers.collection import Collection
 from manyheads.producers.counts import Counts
 from manyheads.producers.deadline import Deadline, checked_timeout
 from manyheads.producers.drafting import Terms
@@ -22,6 +24,7 @@ from manyheads.producers.metrics import ClientMetrics
 from manyheads.producers.options import DEFAULT_OPTIONS, ClientOptions, checked_count
 from manyheads.producers.setup import Setup
 from manyheads.producers.stream import Requests, results_of
+from manyheads.producers.ticket import TICKET_ID_BYTES, Ticket
 from manyheads.topics import names
 from manyheads.topics.errors import ManyheadsError
 from manyheads.topics.limits import MAX_TARGETS
@@ -174,6 +177,81 @@ class Client:
             for call in calls:
                 self._exchange.abandon(call)  # nothing where there is a result
 
+    async def send(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels with the request
+        deadline_ms: int | None = None,
+        ring: str | None = None,
+        traceparent: str | None = None,
+    ) -> Ticket:
+        """Send ``text`` and wait for no answer: whoever has the ticket reads it, in any process, by :meth:`answer`.
+
+        Args:
+            tenant, text, deadline_ms, ring, traceparent: as for :meth:`predict`.
+            timeout: seconds until the answer is worthless; None: the client's.
+
+        Returns:
+            The ticket, once Kafka has the request. ``str(ticket)`` is it as a string, some 120 characters.
+
+        Raises:
+            As :meth:`predict`, but for what comes with the answer.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        name = names.tenant(tenant)
+        request = PredictRequest(tenant, text, ring, timeout, traceparent)
+        terms = await self._terms(request, self._setup.timeout, deadline_ms)
+        exchange = self._exchange
+        ticket = Ticket(
+            correlation_id=os.urandom(TICKET_ID_BYTES),
+            tenant=name,
+            ring=terms.ring,
+            lane=self._setup.lane,
+            partition=exchange.reply_partition,
+            offset=exchange.reply_offset(),
+            sent_ms=exchange.clock.moment().now_ms,
+            deadline_ms=terms.deadline_ms,
+            characters=len(text),
+        )
+        call = terms.call(ticket.correlation_id, name, partial(_resolve, future))
+        call.handed_over = partial(_give, future, ticket)
+        exchange.send(terms.dispatch((call,), exchange.reply_partition))
+        try:
+            await future
+        finally:
+            exchange.abandon(call)  # nothing where it is done
+        return ticket
+
+    async def answer(
+        self,
+        ticket: Ticket | str,
+        *,
+        text: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it may be asked for again
+    ) -> Answer:
+        """The answer to what was sent by :meth:`send`, here or in another process.
+
+        It may be read any number of times, until the reply topic deletes it (an hour, as the catalogue has it).
+
+        Args:
+            ticket: the ticket, or its string.
+            text: the text that was sent; None: the answer's entities have no text, only their places.
+            timeout: seconds to wait for it; None: the client's.
+
+        Raises:
+            InvalidRequest: it is no ticket, or the text is another one.
+            DeadlineExceeded: no answer. ``details["phase"]`` is ``pending`` if one may still come, ``accepted`` if none
+                will, ``deleted`` if the reply topic has deleted what was written since.
+            RoutingError, ArtifactError, WireError, InternalError: the answer is that error.
+            BrokerError: broker_unreachable or access_denied.
+            ClientClosed: the client is not open.
+        """
+        wanted = ticket if isinstance(ticket, Ticket) else Ticket.parse(ticket)
+        seconds = self._setup.timeout if timeout is None else checked_timeout(timeout)
+        return await self._exchange.collect(Collection(wanted, text, seconds))
+
     def predict_many(
         self, requests: Requests, *, in_flight: int = 256, ordered: bool = True, timeout: float | None = None
     ) -> AsyncGenerator[Result, None]:
@@ -276,6 +354,11 @@ def _kafka_settings(given: str | KafkaSettings | None) -> KafkaSettings:
             return load_settings(KafkaSettings)
         case _:
             return load_settings(KafkaSettings, bootstrap_servers=given)
+
+
+def _give(future: asyncio.Future[Any], ticket: Ticket) -> None:
+    if not future.done():
+        future.set_result(ticket)
 
 
 def _resolve(future: asyncio.Future[Answer], outcome: Outcome) -> None:

@@ -14,9 +14,10 @@ from enum import Enum
 
 from aiokafka.errors import KafkaError
 
-from manyheads.producers.answer import answer_to
+from manyheads.producers.answer import Answer, answer_to
 from manyheads.producers.calls import PREFIX_BYTES, Call, CallTable, Dispatch, Outcome
 from manyheads.producers.clock import Alarm, Clock
+from manyheads.producers.collection import Collection
 from manyheads.producers.connect import REFUSALS, described
 from manyheads.producers.diagnosis import access_denied, expired, unreachable
 from manyheads.producers.link import MakeLink
@@ -99,8 +100,8 @@ class Exchange:
         if self._pid != os.getpid():
             raise ClientClosed(
                 ErrorCode.CLIENT_CLOSED,
-                f"this client was made by process {self._pid} and this is its fork, {os.getpid()}: a fork takes neither "
-                "threads nor connections along, so make a client in each process, after the fork",
+                f"this client was made by process {self._pid} and this is its fork, {os.getpid()}: a fork takes no "
+                "connections along, so make a client in each process, after the fork",
                 made_by=self._pid,
             )
 
@@ -135,6 +136,18 @@ class Exchange:
             raise
         self._emptied.clear()
         self._advance()
+
+    def reply_offset(self) -> int:
+        """An offset of the reply partition that no reply to what is sent from now on comes before."""
+        return self._link.reply_offset()
+
+    async def collect(self, collection: Collection) -> Answer:
+        """The answer to a ticket. Raises what ``Client.answer`` raises."""
+        self.check_open()
+        try:
+            return await collection.answer(self._link, self.clock)
+        except (TimeoutError, KafkaError) as error:
+            raise self._no_connection(error, collection.timeout) from error
 
     def abandon(self, call: Call) -> None:
         """Nobody wants the outcome any more; nothing if there was one."""
@@ -174,6 +187,11 @@ class Exchange:
         """See :class:`manyheads.producers.link.LinkEvents`."""
         self.calls.accepted(dispatch)
         self._watch.accepted(dispatch)
+        for call in dispatch.calls:
+            if call.handed_over is not None and self.calls.settle(call):
+                self._watch.handed_over(call, self.clock.now())
+                call.handed_over()
+                self._advance()
 
     def replied(self, correlation_id: bytes, value: bytes | None, headers: Headers = ()) -> None:
         """See :class:`manyheads.producers.link.LinkEvents`."""

@@ -4,12 +4,14 @@ A link takes ready dispatches from the table of calls and tells what became of t
 which link it has.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from manyheads.producers.calls import CallTable, Dispatch
 from manyheads.producers.diagnosis import Connection
 from manyheads.topics.headers import Headers
+from manyheads.topics.names import Lane
 
 
 class LinkEvents(Protocol):
@@ -23,6 +25,27 @@ class LinkEvents(Protocol):
 
     def replied(self, correlation_id: bytes, value: bytes | None, headers: Headers = ()) -> None:
         """A reply came, perhaps to another client."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastReply:
+    """A reply on the topic, anybody's."""
+
+    correlation_id: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    """when it was written, milliseconds since the epoch"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some replies in their order."""
+
+    replies: Sequence[PastReply]
+    caught_up: bool
+    """whether all that was there when the reading began has been read"""
+    gap: bool
+    """whether the topic has deleted the place where the reading should have begun"""
 
 
 class Link(Protocol):
@@ -46,6 +69,17 @@ class Link(Protocol):
 
     def wake(self) -> None:
         """There are ready dispatches."""
+
+    def reply_offset(self) -> int:
+        """An offset that no reply to what is sent from now on comes before."""
+
+    def replies_from(self, lane: Lane, partition: int, offset: int, limit: float) -> AsyncGenerator[Stretch, None]:
+        """Replies that are on the topic or still come; a stretch without any now and then while there are none.
+
+        Raises:
+            TimeoutError: no connection within ``limit`` seconds.
+            KafkaError: it is refused.
+        """
 
     async def close(self) -> None:
         """Disconnect. What is not sent by then never will be."""

@@ -51,21 +51,11 @@ class ReplyReader:
 
     async def open(self) -> None:
         """Connect. Raises KafkaError; waits for a broker as long as there is none."""
-        options = self._options
-        consumer = AIOKafkaConsumer(
-            **self._settings.aiokafka(),
-            # Batch replies are committed in transactions. Interactive ones are not, and must not wait behind a
-            # transaction that is still open on the same partition.
-            isolation_level="read_committed" if self._lane is Lane.BATCH else "read_uncommitted",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",  # where the position is gone, too much is better than a reply missed
-            request_timeout_ms=round(options.request_timeout_s * 1000),
-            metadata_max_age_ms=round(options.metadata_max_age_s * 1000),
-        )
+        consumer = reply_consumer(self._settings, self._options, self._lane)
         try:
             await until_connected(consumer.start)
         except BaseException:
-            await _stop(consumer)
+            await stop_consumer(consumer)
             raise
         self._consumer = consumer
 
@@ -96,10 +86,15 @@ class ReplyReader:
                 await self.close()
                 await asyncio.sleep(_PAUSE_S)
 
+    @property
+    def position(self) -> int:
+        """The reply to what is sent from now on will be at this offset or behind it."""
+        return self._position
+
     async def close(self) -> None:
         """Disconnect."""
         if self._consumer is not None:
-            await _stop(self._consumer)
+            await stop_consumer(self._consumer)
         self._consumer = None
 
     async def _read(self) -> None:
@@ -123,7 +118,22 @@ class ReplyReader:
         consumer.seek(self._place, self._position)
 
 
-async def _stop(consumer: AIOKafkaConsumer) -> None:
+def reply_consumer(settings: KafkaSettings, options: ClientOptions, lane: Lane) -> AIOKafkaConsumer:
+    """A consumer of replies of one lane, without a group and not connected yet."""
+    return AIOKafkaConsumer(
+        **settings.aiokafka(),
+        # Batch replies are committed in transactions. Interactive ones are not, and must not wait behind a
+        # transaction that is still open on the same partition.
+        isolation_level="read_committed" if lane is Lane.BATCH else "read_uncommitted",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # where the position is gone, too much is better than a reply missed
+        request_timeout_ms=round(options.request_timeout_s * 1000),
+        metadata_max_age_ms=round(options.metadata_max_age_s * 1000),
+    )
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Disconnect."""
     # While a broker is away, stop() may cancel itself together with its own fetches, and leave its connections open.
     # May be called again.
     stopping = asyncio.ensure_future(consumer.stop())

@@ -15,6 +15,7 @@ from manyheads.producers.loop_thread import LoopThread
 from manyheads.producers.metrics import ClientMetrics
 from manyheads.producers.options import DEFAULT_OPTIONS, ClientOptions
 from manyheads.producers.sync_stream import results_of
+from manyheads.producers.ticket import Ticket
 from manyheads.topics.errors import ClientClosed, ErrorCode
 from manyheads.topics.names import Lane
 
@@ -155,6 +156,27 @@ class SyncClient:
                 tenants, text, timeout=timeout, deadline_ms=deadline_ms, ring=ring, traceparent=traceparent
             )
         )
+
+    @_documented_by(Client.send)
+    def send(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        timeout: float | None = None,
+        deadline_ms: int | None = None,
+        ring: str | None = None,
+        traceparent: str | None = None,
+    ) -> Ticket:
+        return self._running().run(
+            self._client.send(
+                tenant, text, timeout=timeout, deadline_ms=deadline_ms, ring=ring, traceparent=traceparent
+            )
+        )
+
+    @_documented_by(Client.answer)
+    def answer(self, ticket: Ticket | str, *, text: str | None = None, timeout: float | None = None) -> Answer:
+        return self._running().run(self._client.answer(ticket, text=text, timeout=timeout))
 
     def predict_many(
         self,

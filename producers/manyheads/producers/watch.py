@@ -14,7 +14,9 @@ from manyheads.topics.telemetry import OK
 _log = logging.getLogger(__name__)
 
 CANCELLED = "cancelled"
-"""the outcome of a call that its caller gave up; all others are ok and the error codes"""
+"""the outcome of a call that its caller gave up; all others are ok, sent and the error codes"""
+SENT = "sent"
+"""the outcome of a call that ended with a ticket"""
 
 
 class CallWatch:
@@ -49,13 +51,21 @@ class CallWatch:
             now: the present.
             headers: those of the reply; none if there was no reply.
         """
-        code = CANCELLED if outcome is None else OK if isinstance(outcome, Answer) else outcome.code
+        self._end(
+            call, CANCELLED if outcome is None else OK if isinstance(outcome, Answer) else outcome.code, now, headers
+        )
+
+    def handed_over(self, call: Call, now: float) -> None:
+        """The broker has a call that ends with a ticket."""
+        self._end(call, SENT, now)
+
+    def _end(self, call: Call, code: str, now: float, headers: Headers = ()) -> None:
         self._tell(lambda metrics: metrics.ended(call.ring, self._lane, code, max(0.0, now - call.opened)))
         span = call.dispatch.span
         if span is not None:
             span.received(call, code, headers)
             if not call.dispatch.unsettled:
-                span.end(OK if headers else code)
+                span.end(OK if headers or code == SENT else code)
 
     def _tell(self, told: Callable[[ClientMetrics], None]) -> None:
         if self._metrics is None:

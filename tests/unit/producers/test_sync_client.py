@@ -14,7 +14,7 @@ import pytest
 from manyheads.producers import Client, ClientClosed, DeadlineExceeded, ErrorCode, InvalidRequest, SyncClient
 from manyheads.producers.testing import SILENCE, Asked, Fails, FakeNlu, Says, Silence
 
-_METHODS = ("open", "close", "predict", "predict_for")
+_METHODS = ("open", "close", "predict", "predict_for", "send", "answer")
 
 
 def echo(asked: Asked) -> Says:

@@ -1,4 +1,4 @@
-"""A pipeline in memory, for the tests of programs that use the SDK.
+"""A pipeline in memory, for the tests of programs that use the SDK::
 
     nlu = FakeNlu()
     nlu.on("acme-bank", Says("transfer_money", entities=[("amount", "40 euros")]))

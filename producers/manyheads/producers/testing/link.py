@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from manyheads.producers.calls import CallTable, Dispatch
 from manyheads.producers.diagnosis import Connection
-from manyheads.producers.link import LinkEvents
+from manyheads.producers.link import LinkEvents, PastReply, Stretch
 from manyheads.producers.testing.script import Asked
 from manyheads.topics.headers import Envelope, Headers
 from manyheads.topics.messages import Request
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from manyheads.producers.testing.nlu import FakeNlu
 
 _PARTITION = 0
+_POLL_S = 0.05
 _Read = Callable[[bytes, bytes | None, Headers], None]
 
 
@@ -25,12 +26,12 @@ class MemoryReplies:
     """The reply topic: one partition, read by every client."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
+        self.records: list[PastReply] = []
         self._readers: list[_Read] = []
 
-    def append(self, correlation_id: bytes, value: bytes, headers: Headers) -> None:
+    def append(self, correlation_id: bytes, value: bytes, headers: Headers, timestamp_ms: int) -> None:
         """A reply, for all that read."""
-        self.records.append((correlation_id, value))
+        self.records.append(PastReply(correlation_id, value, timestamp_ms))
         for read in tuple(self._readers):
             read(correlation_id, value, headers)
 
@@ -72,6 +73,20 @@ class MemoryLink:
 
     def wake(self) -> None:
         self._woken.set()
+
+    def reply_offset(self) -> int:
+        return len(self._nlu.replies.records)
+
+    async def replies_from(
+        self, lane: Lane, partition: int, offset: int, limit: float
+    ) -> AsyncGenerator[Stretch, None]:
+        clock, records = self._nlu.clock, self._nlu.replies.records
+        while True:
+            yield Stretch(tuple(records[offset:]), caught_up=True, gap=False)
+            offset = max(offset, len(records))
+            woken = asyncio.Event()
+            clock.call_at(clock.now() + _POLL_S, woken.set)
+            await woken.wait()
 
     async def close(self) -> None:
         self._nlu.replies.detach(self._events.replied)

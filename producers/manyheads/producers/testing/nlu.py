@@ -144,4 +144,5 @@ class FakeNlu:
     def _deliver(self, asked: Asked, reply: Reply) -> None:
         envelope = asked.envelope
         headers = reply_headers(envelope.reply, envelope.traceparent, envelope.tracestate)
-        self.replies.append(envelope.reply.correlation_id, reply.to_bytes(), headers)
+        now_ms = self.clock.moment().now_ms
+        self.replies.append(envelope.reply.correlation_id, reply.to_bytes(), headers, now_ms)
