@@ -26,7 +26,12 @@ ROWS = [
 
 
 def options(*inputs: str, **changes: Any) -> JobOptions:
-    given = {"tenant_column": "t", "text_column": "q", "destination": Destination("out"), "ring": ring("en")}
+    given: dict[str, Any] = {
+        "tenant_column": "t",
+        "text_column": "q",
+        "destination": Destination("out"),
+        "ring": ring("en"),
+    }
     return JobOptions(inputs=inputs, **(given | changes))
 
 

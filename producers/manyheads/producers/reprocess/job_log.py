@@ -136,8 +136,8 @@ class JobLog:
         self._reader = _Reader(settings, job)
         self._partitions: tuple[int, ...] = ()
         self.plan: bytes | None = None
-        self.done: dict[int, BucketCounts] = {}
-        """the buckets that are done"""
+        self.done: Mapping[int, BucketCounts] = {}
+        """the buckets that are done; a new mapping whenever there is one more, so that any thread may go through it"""
 
     def open(self) -> None:
         """Read all that is there. May be called again, once there is a topic. Raises BrokerError."""
@@ -180,7 +180,7 @@ class JobLog:
             self.plan = value
         elif key == DONE:
             counts = BucketCounts(**json.loads(value))
-            self.done[counts.bucket] = counts
+            self.done = {**self.done, counts.bucket: counts}
 
 
 def unreachable(settings: KafkaSettings, error: KafkaError) -> BrokerError:
