@@ -138,9 +138,7 @@ class History:
         heard = time.monotonic()
         while left:
             messages = self._consumer.consume(_BATCH, _WAIT_S)
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard >= self._timeout_s:
+            if not messages and time.monotonic() - heard >= self._timeout_s:
                 raise BrokerError(
                     ErrorCode.BROKER_UNREACHABLE,
                     f"nothing was read for {self._timeout_s:g} s; check that the brokers run",
@@ -154,6 +152,7 @@ class History:
             ]
             if messages:
                 yield Portion(records, sum(behind.values()) - before)
+                heard = time.monotonic()  # what the caller does meanwhile is not the broker's silence
 
     def _belongs(self, message: Any, left: dict[TopicPartition, int], behind: dict[TopicPartition, int]) -> bool:
         """Whether it is a record of a stretch that is still read. Ends the stretches that it shows to be read."""
