@@ -16,21 +16,14 @@ from manyheads.infra.doctor import DoctorOptions, Finding, Status, examine
 from manyheads.infra.local import LocalStack
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.topics.catalogue import TopicSpec, ring_topics
-from manyheads.topics.names import REGISTRY_TOPIC, CellName, RingName, cell, requests_topic, space, tenant, version
-from manyheads.topics.registry import (
-    ArtifactRef,
-    EncoderRecord,
-    HeadRecord,
-    PlacementRecord,
-    RegistryRecord,
-    RingRecord,
-)
-from manyheads.topics.views import View
-from tests.broker.pipelines import C0, EN, Pipelines
+from manyheads.topics.names import REGISTRY_TOPIC, CellName, RingName, cell, requests_topic, tenant
+from manyheads.topics.registry import ArtifactRef, RegistryRecord
+from tests.broker.pipelines import EN, Pipelines
 from tests.support.kafka import NewKafka
+from tests.support.records import C0, encoder_record, head_record, placement_record, ring_record
 
-V1, SPACE, POOLED = version("v1"), space("s"), View.parse("pooled:1")
-PATIENCE_S = 30.0
+ACME = tenant("acme")
+PATIENCE_S = 120.0
 
 
 class Examined(Protocol):
@@ -71,17 +64,8 @@ def writer(stack: LocalStack) -> Iterator[RegistryWriter]:
 def broken(stack: LocalStack, unique_ring: RingName, writer: RegistryWriter) -> Iterator[RingName]:
     """A ring with topics, an encoder and its file, and no workers; each test breaks something of it."""
     stack.create_topics(unique_ring, [C0])
-    encoder = EncoderRecord(
-        ring=unique_ring,
-        version=V1,
-        space=SPACE,
-        layers=1,
-        width=1,
-        views=(POOLED,),
-        max_tokens=9,
-        artifacts=(stack.store.put("encoder.onnx", unique_ring.encode()),),
-    )
-    record = RingRecord(ring=unique_ring, encoder=V1, cells=(C0,))
+    encoder = encoder_record(unique_ring, stack.store.put("encoder.onnx", unique_ring.encode()))
+    record = ring_record(unique_ring)
     writer.put(record, encoder)
     yield unique_ring
     writer.delete(record.key, encoder.key, *(each.key for each in placed(unique_ring, encoder.artifacts[0])))
@@ -91,9 +75,7 @@ def broken(stack: LocalStack, unique_ring: RingName, writer: RegistryWriter) -> 
 
 def placed(of: RingName, artifact: ArtifactRef, in_cell: CellName = C0) -> tuple[RegistryRecord, ...]:
     """A head and its placement."""
-    acme = tenant("acme")
-    head = HeadRecord(ring=of, tenant=acme, version=V1, space=SPACE, view=POOLED, artifact=artifact)
-    return head, PlacementRecord(ring=of, tenant=acme, cell=in_cell, head=V1)
+    return head_record(of, ACME, artifact), placement_record(of, ACME, in_cell)
 
 
 def wrong(findings: list[Finding], area: str) -> list[Finding]:
@@ -140,7 +122,7 @@ def test_people_read_the_advice_and_the_totals(stack: LocalStack, broken: RingNa
     where = ["-b", stack.settings.bootstrap_servers, "--store", stack.store.url, "--ring", broken]
     shown = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["doctor", *where]).stdout
     assert "→ start one: MANYHEADS_RING=" in " ".join(shown.split())
-    assert "4 wrong" in shown, "each lane of the encoder and of the cell lacks a worker"
+    assert "6 wrong" in shown, "each group of the encoder and of the cell lacks a worker"
 
 
 def test_a_ring_without_workers(examined: Examined, broken: RingName) -> None:
@@ -149,7 +131,9 @@ def test_a_ring_without_workers(examined: Examined, broken: RingName) -> None:
         f"nlu.{broken}.encoder",
         f"nlu.{broken}.encoder.batch",
         f"nlu.{broken}.c0.head",
+        f"nlu.{broken}.c0.head.transient",
         f"nlu.{broken}.c0.head.batch",
+        f"nlu.{broken}.c0.head.transient.batch",
     ]
     assert found[0].advice == f"start one: MANYHEADS_RING={broken} python -m manyheads.encoder_worker"
     assert found[2].advice == f"start one: MANYHEADS_RING={broken} MANYHEADS_CELL=c0 python -m manyheads.head_worker"
@@ -209,27 +193,24 @@ def test_a_ring_that_is_not_registered(examined: Examined, unique_ring: RingName
     assert finding.advice == f"build it: manyheads encoder build --ring {unique_ring}"
 
 
-def test_a_broker_without_topics(new_kafka: NewKafka, tmp_path: Path) -> None:
+def test_a_broker_without_topics_and_then_one_that_is_down(new_kafka: NewKafka, tmp_path: Path) -> None:
     with new_kafka() as kafka:
-        findings = list(examine(DoctorOptions(kafka.bootstrap_servers, str(tmp_path), EN)))
-    failed = {finding.subject for finding in wrong(findings, "topics") if finding.status is Status.FAIL}
+        bare = list(examine(DoctorOptions(kafka.bootstrap_servers, str(tmp_path), EN)))
+        kafka.kill()
+        down = list(examine(DoctorOptions(kafka.bootstrap_servers, str(tmp_path), EN, timeout_s=2)))
+    failed = {finding.subject for finding in wrong(bare, "topics") if finding.status is Status.FAIL}
     assert failed >= {REGISTRY_TOPIC, "nlu.replies"}
-    (finding,) = wrong(findings, "registry")
+    (finding,) = wrong(bare, "registry")
     assert finding.status is Status.UNKNOWN
     assert "manyheads topics create" in finding.seen
-    assert wrong(findings, "broker") == []
+    assert wrong(bare, "broker") == []
 
-
-def test_a_broker_that_is_down(new_kafka: NewKafka, tmp_path: Path) -> None:
-    with new_kafka() as kafka:
-        kafka.kill()
-        findings = list(examine(DoctorOptions(kafka.bootstrap_servers, str(tmp_path), EN, timeout_s=2)))
-    finding = wrong(findings, "broker")[0]
-    assert (finding.subject, finding.status) == (kafka_address(findings), Status.FAIL)
+    finding = wrong(down, "broker")[0]
+    assert (finding.subject, finding.status) == (kafka_address(down), Status.FAIL)
     assert "start the broker" in finding.advice
     for area in ("registry", "topics", "store", "workers", "clocks"):
-        assert {each.status for each in findings if each.area == area} == {Status.UNKNOWN}
-    assert any(each.area == "machine" and each.status is Status.OK for each in findings)
+        assert {each.status for each in down if each.area == area} == {Status.UNKNOWN}
+    assert any(each.area == "machine" and each.status is Status.OK for each in down)
 
 
 def kafka_address(findings: list[Finding]) -> str:
