@@ -85,6 +85,10 @@ class Dispatch:
     phase: Phase = Phase.WAITING
     sent: float | None = None
     """when it was last handed to the Kafka client, seconds of the table's clock"""
+    partition: int | None = None
+    """of the topic, once the broker has it"""
+    hedged: bool = False
+    """whether it was sent a second time, beside the first"""
     unsettled: int = 0
     """calls without an outcome, once it is open"""
     span: "SendSpan | None" = None
@@ -166,8 +170,9 @@ class CallTable:
         if not self._ready:
             return None
         dispatch, _ = self._ready.popitem(last=False)
-        dispatch.phase = Phase.SENT
-        dispatch.sent = now
+        if not dispatch.hedged:
+            dispatch.phase = Phase.SENT
+            dispatch.sent = now
         return dispatch
 
     @property
@@ -180,6 +185,14 @@ class CallTable:
         if dispatch.unsettled:
             self._ready.pop(dispatch, None)
             dispatch.phase = Phase.ACCEPTED
+
+    def hedge(self, dispatch: Dispatch) -> None:
+        """Send once more what the broker has: its first reply wins. What happens to the second send changes nothing."""
+        assert dispatch.phase is Phase.ACCEPTED
+        if dispatch.unsettled and not dispatch.hedged:
+            dispatch.hedged = True
+            self._ready[dispatch] = None
+            self._seen["hedged"] += 1
 
     def returned(self, dispatch: Dispatch) -> None:
         """The Kafka client failed to deliver the dispatch, or lost count of it: it is ready to be sent again."""

@@ -19,9 +19,11 @@ class Counts:
     """calls whose deadline passed first"""
     overloaded: int = 0
     """calls that were not let in, because too many waited"""
+    hedged: int = 0
+    """requests that were sent a second time, as their answer took long"""
     late_replies: int = 0
     """replies to calls that had expired or been cancelled"""
     duplicate_replies: int = 0
-    """second replies to the same call"""
+    """second replies to the same call; those to a hedged one too"""
     foreign_replies: int = 0
     """replies to other clients on the same reply partition, and to tickets"""

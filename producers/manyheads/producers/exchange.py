@@ -20,6 +20,7 @@ from manyheads.producers.clock import Alarm, Clock
 from manyheads.producers.collection import Collection
 from manyheads.producers.connect import REFUSALS, described
 from manyheads.producers.diagnosis import access_denied, expired, unreachable
+from manyheads.producers.hedging import Hedger
 from manyheads.producers.link import MakeLink
 from manyheads.producers.rings import RingDirectory
 from manyheads.producers.setup import Setup
@@ -27,7 +28,7 @@ from manyheads.producers.watch import CallWatch
 from manyheads.topics.errors import BrokerError, ClientClosed, ErrorCode, InternalError, ManyheadsError, Overloaded
 from manyheads.topics.headers import Headers
 from manyheads.topics.messages import Reply
-from manyheads.topics.names import RingName
+from manyheads.topics.names import Lane, RingName
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Exchange:
         self.calls = CallTable(os.urandom(PREFIX_BYTES), setup.max_in_flight, setup.options.max_waiting)
         self._link = make_link(self.calls, self)
         self._watch = CallWatch(setup.lane, setup.metrics)
+        budget = setup.options.hedge_budget if setup.lane is Lane.INTERACTIVE else 0.0
+        self._hedger = Hedger(self.calls, clock, budget, self._link.wake)
         self._rings = RingDirectory(self._link.topics, setup.lane)
         self._state = _State.NEW
         self._pid = os.getpid()
@@ -181,12 +184,16 @@ class Exchange:
             await asyncio.wait(self._tasks)
         if self._alarm is not None:
             self._alarm.cancel()
+        self._hedger.close()
         await self._link.close()
 
     def accepted(self, dispatch: Dispatch) -> None:
         """See :class:`manyheads.producers.link.LinkEvents`."""
         self.calls.accepted(dispatch)
+        if dispatch.hedged:
+            return
         self._watch.accepted(dispatch)
+        self._hedger.accepted(dispatch)
         for call in dispatch.calls:
             if call.handed_over is not None and self.calls.settle(call):
                 self._watch.handed_over(call, self.clock.now())
@@ -198,6 +205,7 @@ class Exchange:
         call = self.calls.match(correlation_id)
         if call is None:
             return
+        self._hedger.answered(call.dispatch)
         others = call.dispatch.calls
         outcome = self._outcome(call, value)
         self._finish(call, outcome, headers)

@@ -30,10 +30,18 @@ class ClientOptions:
     metadata_max_age_s: float = 60.0
     """how soon partitions that were added to a topic are used"""
 
+    hedge_budget: float = 0.0
+    """second sends for each request at most, such as 0.05; a request that takes longer than 95% of the others is sent
+    again, to another partition, and the first reply wins; 0: never. Interactive lane only"""
+
     def __post_init__(self) -> None:
         for setting in fields(self):
-            least = 0 if setting.name in ("max_waiting", "close_timeout_s", "linger_ms") else 1
+            least = 0 if setting.name in ("max_waiting", "close_timeout_s", "linger_ms", "hedge_budget") else 1
             checked_count(setting.name, getattr(self, setting.name), least)
+        if self.hedge_budget > 1:
+            raise InvalidRequest(
+                ErrorCode.INVALID_ARGUMENT, f"hedge_budget is {self.hedge_budget}; it is a share, from 0 to 1"
+            )
 
 
 def checked_count(name: str, value: _Number, least: int = 1) -> _Number:

@@ -33,9 +33,13 @@ class EvenSpread:
     def __init__(self) -> None:
         self._random = SystemRandom()
         self._rounds: dict[int, list[int]] = {}
+        self.avoid: int | None = None
+        """a partition that shall not be chosen, where there is another"""
 
     def __call__(self, key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
         candidates = available or partitions
+        if self.avoid is not None and (others := [each for each in candidates if each != self.avoid]):
+            return self._random.choice(others)
         left = self._rounds.setdefault(len(candidates), [])
         if not left:
             left += self._random.sample(range(len(candidates)), len(candidates))
@@ -57,6 +61,7 @@ class RequestSender:
         self._events = events
         self._producer: AIOKafkaProducer | None = None
         self._broken = False
+        self._spread = EvenSpread()
         self._woken = asyncio.Event()
         self.heard = 0.0
         """when the broker last acknowledged something, seconds of the event loop's clock"""
@@ -72,7 +77,7 @@ class RequestSender:
             acks="all",
             linger_ms=options.linger_ms,
             max_batch_size=options.max_batch_bytes,
-            partitioner=EvenSpread(),
+            partitioner=self._spread,
             request_timeout_ms=round(options.request_timeout_s * 1000),
             metadata_max_age_ms=round(options.metadata_max_age_s * 1000),
         )
@@ -112,6 +117,7 @@ class RequestSender:
     async def _send(self, dispatch: Dispatch) -> None:
         producer = self._producer
         assert producer is not None
+        self._spread.avoid = dispatch.partition if dispatch.hedged else None
         try:
             acknowledgement = await producer.send(dispatch.topic, dispatch.value, headers=list(dispatch.headers))
         except KafkaError as error:
@@ -126,6 +132,8 @@ class RequestSender:
         if error is None:
             self.heard = asyncio.get_running_loop().time()
             self.trouble = None
+            if not dispatch.hedged:
+                dispatch.partition = acknowledgement.result().partition
             self._events.accepted(dispatch)
         elif producer is self._producer:
             assert isinstance(error, KafkaError)
