@@ -6,7 +6,6 @@ without OpenTelemetry; with it, but no provider; and with one that samples 1% or
 """
 
 import asyncio
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from manyheads.producers.testing import FakeNlu, Says
 from manyheads.topics.headers import Envelope, ReplyAddress
 from manyheads.topics.names import REPLIES_TOPIC, Lane, dead_letter_topic, requests_topic, ring, tenant
 
-RECORDS, CALLS, ROUNDS = 2_000, 500, 5
+RECORDS, CALLS, ROUNDS = 512, 128, 20
 GOAL = 0.97
 EN, ACME = ring("en"), tenant("acme-bank")
 TOPIC = requests_topic(EN)
@@ -152,9 +151,10 @@ def run(arguments: list[str]) -> int:
     for way in ("absent", *ways):
         row = [way]
         for what in ("record", "call"):
-            pairs = zip(costs[what, "absent"], costs[what, way], strict=True)
-            rates[what, way] = statistics.median(absent / cost for absent, cost in pairs)
-            row += [f"{statistics.median(costs[what, way]):.1f}", f"{rates[what, way]:.1%}"]
+            # Whatever else runs on the machine only ever adds to a round: the least is the truest.
+            least = min(costs[what, way])
+            rates[what, way] = min(costs[what, "absent"]) / least
+            row += [f"{least:.1f}", f"{rates[what, way]:.1%}"]
         table.add_row(*row)
     console.print(table)
     worst = min(rates["record", "installed, not configured"], rates["call", "installed, not configured"])

@@ -208,11 +208,11 @@ class RegistryFollower:
         if self._loaded and snapshot is self._snapshot:
             return
         self._metrics.set(REGISTRY_GENERATION, {}, snapshot.generation)
+        self._health.set("registry", True)
         with self._changed:
             self._snapshot = snapshot
             self._loaded = True
             self._changed.notify_all()
-        self._health.set("registry", True)
 
 
 def _batch(consumer: Consumer) -> Iterator[Message]:
