@@ -245,7 +245,7 @@ class Client:
             DeadlineExceeded: no answer. ``details["phase"]`` is ``pending`` if one may still come, ``accepted`` if none
                 will, ``deleted`` if the reply topic has deleted what was written since.
             RoutingError, ArtifactError, WireError, InternalError: the answer is that error.
-            BrokerError: broker_unreachable or access_denied.
+            BrokerError: access_denied.
             ClientClosed: the client is not open.
         """
         wanted = ticket if isinstance(ticket, Ticket) else Ticket.parse(ticket)

@@ -149,7 +149,7 @@ class Exchange:
         self.check_open()
         try:
             return await collection.answer(self._link, self.clock)
-        except (TimeoutError, KafkaError) as error:
+        except KafkaError as error:
             raise self._no_connection(error, collection.timeout) from error
 
     def abandon(self, call: Call) -> None:
