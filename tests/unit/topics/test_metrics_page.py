@@ -18,7 +18,5 @@ def test_the_page_has_the_metrics_as_they_are() -> None:
 
 def test_no_metric_has_a_label_for_tenants() -> None:
     assert not [
-        spec.name
-        for spec in (*ALL_METRICS, *CLIENT_METRICS)
-        if {"tenant", "head", "correlation_id"} & set(spec.labels)
+        spec.name for spec in (*ALL_METRICS, *CLIENT_METRICS) if {"tenant", "head", "correlation_id"} & set(spec.labels)
     ]
