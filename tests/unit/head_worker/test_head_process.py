@@ -48,11 +48,10 @@ def test_a_wrong_setting_names_its_variable(name: str, value: str) -> None:
         load_settings(HeadWorkerSettings, **given)
 
 
-def test_it_reads_both_lanes_of_its_cell() -> None:
-    interactive, batch = lane_inputs(ring("en"), cell("c1"))
-    assert (interactive.lane, interactive.topic, interactive.group) == (
-        Lane.INTERACTIVE,
-        "nlu.en.c1.embeddings",
-        "nlu.en.c1.head",
-    )
-    assert (batch.lane, batch.topic, batch.group) == (Lane.BATCH, "nlu.en.c1.embeddings.batch", "nlu.en.c1.head.batch")
+def test_it_reads_both_lanes_of_its_cell_retained_and_transient() -> None:
+    assert [(each.lane, each.topic, each.group) for each in lane_inputs(ring("en"), cell("c1"))] == [
+        (Lane.INTERACTIVE, "nlu.en.c1.embeddings", "nlu.en.c1.head"),
+        (Lane.INTERACTIVE, "nlu.en.c1.embeddings.transient", "nlu.en.c1.head.transient"),
+        (Lane.BATCH, "nlu.en.c1.embeddings.batch", "nlu.en.c1.head.batch"),
+        (Lane.BATCH, "nlu.en.c1.embeddings.transient.batch", "nlu.en.c1.head.transient.batch"),
+    ]
