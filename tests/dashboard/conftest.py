@@ -15,7 +15,9 @@ from manyheads.infra.settings import KafkaSettings
 WIDTHS = (1280, 390)
 
 
-@pytest.fixture(scope="session")
+# No wider than its module: while Playwright's blocking interface is open, its event loop counts as running in this
+# thread, and no asynchronous test anywhere could have one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. A machine without it may skip; the continuous integration may not."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
