@@ -6,22 +6,19 @@ is read off the broker: from the first embedding's timestamp to the last's. The 
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, provision_encoder, provision_heads
+from benchmarks.article import CELL, RING, running_article
 from benchmarks.corpus import mixed_texts
 from benchmarks.report import Verdict
 from manyheads.encoder_worker import EncoderModel, TextItem
-from manyheads.infra.local import LocalStack, encoder_worker
-from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.infra.local import LocalStack
 from manyheads.infra.stage.options import StageOptions
 from manyheads.topics.headers import Envelope, ReplyAddress
 from manyheads.topics.messages import Request
@@ -88,16 +85,12 @@ def run(arguments: list[str]) -> int:
     texts, source = mixed_texts(TEXTS)
     view = View.parse("tokens:6")
     rounds: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory() as folder, LocalStack() as stack:
-        stack.create_topics(RING, (CELL,))
-        with RegistryWriter(stack.settings) as writer:
-            record = provision_encoder(stack, writer, Path(folder))
-            (tenant,) = provision_heads(stack, writer, record, 1)
-        stack.workers.start(encoder_worker(RING))
+    with running_article(console, tenants=1, head_workers=0) as article:
+        stack, (tenant,) = article.stack, article.tenants
         kafka = ThroughKafka(stack, tenant)
         kafka.rate(texts[:200])
         for _ in track(range(ROUNDS), description="rounds", console=console, transient=True):
-            rounds.append((_in_process(stack, record, texts, view), kafka.rate(texts)))  # noqa: PERF401 - in turn
+            rounds.append((_in_process(stack, article.encoder, texts, view), kafka.rate(texts)))  # noqa: PERF401 - in turn
         kafka.close()
     table = Table(title=f"Texts/s, one thread; {TEXTS:,} {source}; random-6x768 int8, tokens as int8")
     for heading in ("round", "in process", "through Kafka", "share"):

@@ -8,7 +8,6 @@ is killed after each round, and the next round takes it up again. Rounds alone a
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,13 +16,12 @@ from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, provision_encoder, provision_heads
+from benchmarks.article import RING, running_article
 from benchmarks.bulk import TOKENS, distinct_texts, start_bulk, write_log
 from benchmarks.corpus import texts_of_tokens
 from benchmarks.open_loop import Load, offer
 from benchmarks.report import Verdict
-from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.infra.local import LocalStack
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Client
 from manyheads.topics.names import Lane, encoder_group, requests_topic
@@ -92,14 +90,8 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--log-rows", type=int, default=200_000, help="of the job")
     options = parser.parse_args(arguments)
     console = Console(width=100)
-    with tempfile.TemporaryDirectory() as temporary, LocalStack() as stack:
-        folder = Path(temporary)
-        stack.create_topics(RING, (CELL,))
-        with RegistryWriter(stack.settings) as writer:
-            encoder = provision_encoder(stack, writer, folder)
-            tenants = provision_heads(stack, writer, encoder, options.tenants)
-        with console.status("starting the workers"):
-            stack.workers.start(encoder_worker(RING), head_worker(RING, CELL), timeout_s=180)
+    with running_article(console, options.tenants) as article:
+        stack, tenants, folder = article.stack, article.tenants, article.folder
         rows = distinct_texts(options.log_rows)
         log = write_log(folder / "log.parquet", rows, [tenants[n % len(tenants)] for n in range(len(rows))])
         texts = texts_of_tokens(TOKENS, len(tenants))

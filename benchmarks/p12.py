@@ -12,7 +12,6 @@ start.
 import argparse
 import asyncio
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -22,15 +21,14 @@ from queue import Queue
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, provision_encoder, provision_heads
+from benchmarks.article import running_article
 from benchmarks.bulk import distinct_texts, run_bulk, write_log, zipf_rows
 from benchmarks.report import Verdict
 from manyheads.encoder_worker import EncoderModel, TextItem
 from manyheads.encoder_worker.rows import Encoded
 from manyheads.head_worker.building import ARTICLE_VIEW, article_head
 from manyheads.head_worker.head import Head
-from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.infra.local import LocalStack
 from manyheads.infra.stage.options import StageOptions
 from manyheads.topics.messages import Embedding, StageTiming
 from manyheads.topics.names import TenantName
@@ -105,15 +103,9 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--tenants", type=int, default=10)
     options = parser.parse_args(arguments)
     console = Console(width=100)
-    with tempfile.TemporaryDirectory() as temporary, LocalStack() as stack:
-        folder = Path(temporary)
-        stack.create_topics(RING, (CELL,))
-        with RegistryWriter(stack.settings) as writer:
-            record = provision_encoder(stack, writer, folder)
-            tenants = provision_heads(stack, writer, record, options.tenants)
-        with console.status("starting the workers"):
-            stack.workers.start(encoder_worker(RING), head_worker(RING, CELL), timeout_s=180)
-        alone = InProcess(stack, record, tenants)
+    with running_article(console, options.tenants) as article:
+        stack, tenants, folder = article.stack, article.tenants, article.folder
+        alone = InProcess(stack, article.encoder, tenants)
         with console.status(f"{options.rows:,} different texts, in process and as a job"):
             rounds = _shares(stack, alone, tenants, folder, options)
         table = Table(title=f"Rows/s; {options.rows:,} different texts, {options.tenants} heads of 9M parameters")

@@ -10,24 +10,21 @@ parameters. Texts of 15 tokens; twice: all of them different, and as often repea
 import argparse
 import asyncio
 import random
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, provision_encoder, provision_heads
+from benchmarks.article import RING, running_article
 from benchmarks.corpus import texts_of_tokens
 from benchmarks.report import Verdict
 from manyheads.cli.replay import ReplayRequest, replay
-from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.infra.registry.writer import RegistryWriter
+from manyheads.infra.local import LocalStack
 from manyheads.producers import Client
 from manyheads.topics.names import TenantName
 
@@ -117,13 +114,8 @@ def run(arguments: list[str]) -> int:
         "all different": texts[WARM_UP : WARM_UP + options.requests],
         "Zipf": zipf_log(texts[WARM_UP + options.requests :], options.requests),
     }
-    with tempfile.TemporaryDirectory() as folder, LocalStack() as stack:
-        stack.create_topics(RING, (CELL,))
-        with RegistryWriter(stack.settings) as writer:
-            encoder = provision_encoder(stack, writer, Path(folder))
-            (tenant,) = provision_heads(stack, writer, encoder, 1)
-        with console.status("starting the workers"):
-            stack.workers.start(encoder_worker(RING), head_worker(RING, CELL), timeout_s=180)
+    with running_article(console, tenants=1) as article:
+        stack, (tenant,) = article.stack, article.tenants
         with console.status("warming up"):
             asyncio.run(_send(stack.settings.bootstrap_servers, tenant, texts[:WARM_UP]))
         runs = []

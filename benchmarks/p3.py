@@ -10,19 +10,15 @@ p99 hold, with every lower rate holding too.
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.article import CELL, RING, provision_encoder, provision_heads
+from benchmarks.article import RING, running_article
 from benchmarks.corpus import texts_of_tokens
 from benchmarks.open_loop import Load, offer
 from benchmarks.report import Verdict
-from manyheads.infra.local import LocalStack, encoder_worker, head_worker
-from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.producers import Client
 
 GOAL_RATE, GOAL_P90_MS, GOAL_P99_MS = 300, 35.0, 80.0
@@ -74,20 +70,12 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--rates", type=int, nargs="+", default=list(LADDER))
     options = parser.parse_args(arguments)
     console = Console(width=100)
-    with tempfile.TemporaryDirectory() as folder, LocalStack() as stack:
-        stack.create_topics(RING, (CELL,))
-        with RegistryWriter(stack.settings) as writer:
-            encoder = provision_encoder(stack, writer, Path(folder))
-            tenants = provision_heads(stack, writer, encoder, options.tenants)
-        with console.status("starting the workers"):
-            stack.workers.start(
-                encoder_worker(RING),
-                *(head_worker(RING, CELL) for _ in range(options.head_workers)),
-                timeout_s=180,
-            )
-        texts = texts_of_tokens(TOKENS, len(tenants))
-        requests = [(name, texts[i % len(texts)]) for i, name in enumerate(tenants)]
-        loads = asyncio.run(_climb(stack.settings.bootstrap_servers, requests, options.rates, options.seconds, console))
+    with running_article(console, options.tenants, options.head_workers) as article:
+        texts = texts_of_tokens(TOKENS, len(article.tenants))
+        requests = [(name, texts[i % len(texts)]) for i, name in enumerate(article.tenants)]
+        loads = asyncio.run(
+            _climb(article.stack.settings.bootstrap_servers, requests, options.rates, options.seconds, console)
+        )
     console.print(_table(loads, options.tenants))
     best: Load | None = None
     for load in loads:

@@ -1,5 +1,6 @@
 """What tests share that need a broker: one Kafka for the whole run, and names and topics of a test's own."""
 
+import random
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -21,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="what brokers the tests run on: the embedded ones (default), or Apache's image, which needs Docker",
     )
+    parser.addoption("--moments", type=int, default=3, help="how often a bulk job is struck (tests/chaos)")
+    parser.addoption("--seed", type=int, default=random.randrange(10**6), help="of these moments; the header shows it")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"bulk jobs: --moments {config.getoption('moments')} --seed {config.getoption('seed')}"
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ def renamed(examples: Examples, suffix: str) -> Examples:
 EN, FR = ring("en"), ring("fr")
 C0, C1 = cell("c0"), cell("c1")
 SHOP = with_entities()
+TALKATIVE = {"log_level": "DEBUG", "metrics_port": "0"}
 PLAIN = intents_only(SHOP, tenant("plain-shop"))
 
 
@@ -92,7 +93,11 @@ def running_pipelines(kafka: RunningKafka) -> Iterator[Pipelines]:
             "fr": fr.teach(SHOP.tenant, SHOP),
         }
         stack.workers.start(
-            encoder_worker(EN), head_worker(EN, C0), head_worker(EN, C1), encoder_worker(FR), head_worker(FR, C0)
+            encoder_worker(EN, **TALKATIVE),
+            head_worker(EN, C0, **TALKATIVE),
+            head_worker(EN, C1, **TALKATIVE),
+            encoder_worker(FR, **TALKATIVE),
+            head_worker(FR, C0, **TALKATIVE),
         )
         yield Pipelines(stack, en, fr, heads, collector)
         stack.workers.check()

@@ -18,7 +18,7 @@ from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.topics.catalogue import TopicSpec, ring_topics
 from manyheads.topics.names import REGISTRY_TOPIC, CellName, RingName, cell, requests_topic, tenant
 from manyheads.topics.registry import ArtifactRef, RegistryRecord
-from tests.broker.pipelines import EN, Pipelines
+from tests.broker.pipelines import EN, FR, Pipelines
 from tests.support.kafka import NewKafka
 from tests.support.records import C0, encoder_record, head_record, placement_record, ring_record
 
@@ -105,6 +105,29 @@ def test_a_healthy_stack_is_well(examined: Examined) -> None:
     assert "3 workers ready" in seen["workers", "reports"]
     assert "digest" in seen["store", "artifacts"]
     assert "3 within" in seen["clocks", "workers"]
+
+
+def test_a_worker_that_was_killed_is_named(pipelines: Pipelines, examined: Examined) -> None:
+    workers = pipelines.stack.workers
+    number = 4  # the last one that the pipelines start: the head worker of ring fr
+    name = f"head-worker-{number} (head)"
+    workers.kill(number)
+    try:
+        until = time.monotonic() + PATIENCE_S
+        found: dict[str, Finding] = {}
+        while name not in found or found["nlu.fr.c0.head"].status is not Status.FAIL:
+            assert time.monotonic() < until, found
+            found = {finding.subject: finding for finding in examined(FR) if finding.area == "workers"}
+    finally:
+        workers.restart(number)
+    assert found[name].status is Status.WARN
+    assert "its last report, as ready, is" in found[name].seen
+    assert found[name].advice.startswith("killed, or without Kafka: look for process ")
+    assert found["nlu.fr.c0.head"].seen == "no worker reads nlu.fr.c0.embeddings: its requests wait"
+    assert found["nlu.fr.c0.head"].advice == (
+        "start one: MANYHEADS_RING=fr MANYHEADS_CELL=c0 python -m manyheads.head_worker"
+    )
+    assert found["nlu.fr.encoder"].status is Status.OK
 
 
 def test_the_command_prints_it_and_says_so_by_its_exit_code(stack: LocalStack, broken: RingName) -> None:

@@ -2,29 +2,52 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.settings import KafkaSettings, load_settings
+from tests.support.missing import program
 
-WIDTHS = (1280, 390)
+PATHS = ("/", "/lag", "/tenants", "/workers", "/letters")
+PATIENCE_MS = 60_000
+NOWHERE = load_settings(KafkaSettings, bootstrap_servers="127.0.0.1:9")
+"""where no Kafka is"""
+
+RunDashboard = Callable[..., AbstractContextManager[str]]
+
+
+@contextmanager
+def running_dashboard(kafka: KafkaSettings, *arguments: str, **variables: str) -> Iterator[str]:
+    """A dashboard of the Kafka, and its URL. It must end well on SIGTERM."""
+    start = "import sys; from manyheads.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, "dashboard", "-b", kafka.bootstrap_servers, "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        found = next((match for line in process.stdout if (match := re.search(r"http://[\w.]+:\d+", line))), None)
+        assert found is not None, "the dashboard did not start"
+        yield found[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)  # what it says last must not block it
+    assert process.returncode == 143
 
 
 # No wider than its module: while Playwright's blocking interface is open, its event loop counts as running in this
 # thread, and no asynchronous test anywhere could have one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. A machine without it may skip; the continuous integration may not."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium on this machine")
+    """Chromium."""
+    chromium = program("chromium", "chromium-browser", "google-chrome", advice="apt-get install chromium")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield running
@@ -32,10 +55,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, serve_dashboard: object) -> Iterator[Page]:
-    """A page on which nothing may go wrong and nothing may come from elsewhere; it is closed before the dashboard."""
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which nothing may go wrong and nothing may come from elsewhere."""
     wrong: list[str] = []
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
+    opened.set_default_timeout(PATIENCE_MS)
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on(
@@ -44,33 +68,3 @@ def page(browser: Browser, serve_dashboard: object) -> Iterator[Page]:
     yield opened
     opened.close()
     assert wrong == []
-
-
-@pytest.fixture
-def serve_dashboard() -> Iterator[Callable[[KafkaSettings], str]]:
-    """Call it with a Kafka to have its dashboard; the URL. It must end well on SIGTERM."""
-    running: list[subprocess.Popen[str]] = []
-
-    def serve(kafka: KafkaSettings) -> str:
-        program = "import sys; from manyheads.cli import main; sys.exit(main())"
-        arguments = ["dashboard", "-b", kafka.bootstrap_servers, "--port", "0"]
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-        running.append(process)
-        assert process.stdout is not None
-        for line in process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:\d+", line)
-            if found:
-                return found[0]
-        raise AssertionError("the dashboard did not start")
-
-    yield serve
-    for process in running:
-        process.terminate()
-    for process in running:
-        process.communicate(timeout=20)  # what it says last must not block it
-    assert [process.returncode for process in running] == [143] * len(running)

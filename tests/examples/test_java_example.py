@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.conftest import Pipeline
-from tests.support.missing import missing
+from tests.support.missing import program
 
 PROJECT = Path(__file__).parents[2] / "examples" / "java-spring"
 _OLDEST_JAVA = 17
@@ -19,13 +19,13 @@ _SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the service; it has been built from a copy, with this machine's Maven settings."""
-    for program in ("mvn", "javac"):
-        if shutil.which(program) is None:
-            missing(program, f"install Maven and a JDK of version {_OLDEST_JAVA} or newer")
+    maven, _ = (
+        program(name, advice=f"install Maven and a JDK of version {_OLDEST_JAVA} or newer") for name in ("mvn", "javac")
+    )
     folder = tmp_path_factory.mktemp("java") / "service"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target"))
     built = subprocess.run(
-        ["mvn", "--batch-mode", "--no-transfer-progress", "package"],
+        [maven, "--batch-mode", "--no-transfer-progress", "package"],
         cwd=folder,
         env={"MAVEN_OPTS": " ".join(_SHORT_LIVED)} | os.environ,
         capture_output=True,

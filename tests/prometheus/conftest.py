@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.kafka import NewKafka
+from tests.support.missing import program
 
 if TYPE_CHECKING:
     from tests.prometheus.live_stack import Live
+
+ADVICE = "apt-get install prometheus"
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Prometheus' own tool."""
-    return _program("promtool")
+    return program("promtool", advice=ADVICE)
 
 
 @pytest.fixture(scope="package")
 def live(new_kafka: NewKafka) -> Iterator[Live]:
     """A small stack that was asked, and the Prometheus that scrapes it; made once."""
-    program = _program("prometheus")
+    prometheus = program("prometheus", advice=ADVICE)
     from tests.prometheus.live_stack import running_live  # only these tests need the models' libraries
 
-    with new_kafka() as kafka, running_live(program, kafka) as running:
+    with new_kafka() as kafka, running_live(prometheus, kafka) as running:
         yield running
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(f"no {name}: apt-get install prometheus")
-        pytest.skip(f"no {name} on this machine")
-    return found

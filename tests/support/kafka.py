@@ -1,18 +1,16 @@
 """The Kafka that tests run on: the embedded one, or Apache's image in containers with ``--kafka=container``."""
 
 import gc
-import os
 import warnings
 from types import TracebackType
-from typing import NoReturn, Protocol, Self
-
-import pytest
+from typing import Protocol, Self
 
 from manyheads.infra.broker import EmbeddedKafka, Login
 from manyheads.infra.broker.jars import class_path
 from manyheads.infra.broker.java import find_java
 from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.errors import ArtifactError
+from tests.support.missing import missing
 
 
 class Kafka(Protocol):
@@ -66,7 +64,7 @@ def embedded() -> NewKafka:
         find_java()
         class_path()
     except ArtifactError as error:
-        _missing("the embedded broker", error)
+        missing("the embedded broker", str(error))
     return EmbeddedKafka
 
 
@@ -76,22 +74,15 @@ def in_containers() -> NewKafka:
 
     from tests.support.container_kafka import ContainerKafka, fetch_image
 
-    failure: Exception | None = None
+    failure: str | None = None
     with warnings.catch_warnings():
         # docker leaves the sockets of failed connections to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             fetch_image()
         except DockerException as error:
-            failure = RuntimeError(str(error))
+            failure = str(error)
         gc.collect()
     if failure is not None:
-        _missing("Docker or Kafka's image", failure)
+        missing("Docker or Kafka's image", failure)
     return ContainerKafka
-
-
-def _missing(what: str, error: Exception) -> NoReturn:
-    """A machine without it may skip; the continuous integration may not."""
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        raise error
-    pytest.skip(f"this machine lacks {what}: {error}")

@@ -11,7 +11,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from manyheads.infra.lag import Clock, GroupLag, LagMonitor, LagSnapshot, LagState
 from manyheads.infra.settings import KafkaSettings
 
-WRITTEN_MS = 1_700_000_000_000
+WRITTEN_MS = (int(time.time()) - 600) * 1_000
+"""lately: a broker deletes, whenever it comes to look, what is older than a topic's retention"""
 PATIENCE_S = 120.0
 
 

@@ -233,7 +233,7 @@ class Client:
     ) -> Answer:
         """The answer to what was sent by :meth:`send`, here or in another process.
 
-        It may be read any number of times, until the reply topic deletes it (an hour, as the catalogue has it).
+        It may be read any number of times, until the reply topic deletes it (a day, as the catalogue has it).
 
         Args:
             ticket: the ticket, or its string.

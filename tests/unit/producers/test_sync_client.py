@@ -174,6 +174,7 @@ def test_methods_are_documented_as_those_of_the_asynchronous_client() -> None:
 def python(code: str) -> subprocess.CompletedProcess[str]:
     prologue = """
         import os, sys, signal, threading
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs in the background inherits it ignored
         from manyheads.producers import ClientClosed
         from manyheads.producers.testing import SILENCE, FakeNlu, Says
         nlu = FakeNlu(lambda asked: SILENCE if asked.text == "silence" else Says(asked.text))

@@ -131,6 +131,11 @@ class LocalWorkers:
         """The last lines of the worker's log."""
         return "\n".join(_text(self._workers[number].log).splitlines()[-lines:])
 
+    def send_signal(self, number: int, which: signal.Signals) -> None:
+        """Send the worker a signal, such as SIGSTOP: it hangs until SIGCONT."""
+        with self._lock:
+            self._guard.signal(self._workers[number].name, which)
+
     def kill(self, number: int) -> None:
         """kill -9; returns once the process is gone."""
         with self._lock:
