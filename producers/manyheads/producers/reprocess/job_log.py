@@ -67,6 +67,8 @@ class _Reader:
                 "enable.partition.eof": True,
                 "allow.auto.create.topics": False,
                 "reconnect.backoff.max.ms": 1_000,
+                # A question about an offset stands behind the fetch that waits on the same connection.
+                "fetch.wait.max.ms": 50,
             },
             logger=log,
         )
@@ -88,7 +90,9 @@ class _Reader:
 
     def take(self, timeout_s: float) -> Iterator[tuple[bytes | None, bytes]]:
         """Key and value of what has come; waits up to the time while there is nothing."""
-        for message in self._consumer.consume(_RECORDS_AT_ONCE, timeout_s):
+        first = self._consumer.poll(timeout_s)  # asked for several, it would wait the whole time for the last of them
+        messages = [] if first is None else [first, *self._consumer.consume(_RECORDS_AT_ONCE, 0.0)]
+        for message in messages:
             error, number, offset = message.error(), message.partition(), message.offset()
             assert number is not None
             assert offset is not None
