@@ -24,18 +24,18 @@ PATIENCE_S = 180.0
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EmbeddedKafka]:
-    """Three brokers. Of topic ``alone`` each has one partition, of ``copied`` all have all; READERS is behind by 18."""
+    """Three brokers. Of topic ``nlu.alone`` each has one partition, of ``nlu.copied`` all have all; READERS is behind by 18."""
     with EmbeddedKafka(3, start_timeout_s=PATIENCE_S) as kafka:
         admin = AdminClient({**kafka.settings().confluent()})
-        alone = NewTopic("alone", 3, replica_assignment=[[0], [1], [2]])
-        copied = NewTopic("copied", 3, replica_assignment=[[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+        alone = NewTopic("nlu.alone", 3, replica_assignment=[[0], [1], [2]])
+        copied = NewTopic("nlu.copied", 3, replica_assignment=[[0, 1, 2], [1, 2, 0], [2, 0, 1]])
         for future in admin.create_topics([alone, copied]).values():
             future.result(PATIENCE_S)
         with producing(kafka.settings()) as producer:
             for partition in range(3):
-                write(producer, "alone", 4, partition)
-                write(producer, "copied", 4, partition)
-        for topic in ("alone", "copied"):
+                write(producer, "nlu.alone", 4, partition)
+                write(producer, "nlu.copied", 4, partition)
+        for topic in ("nlu.alone", "nlu.copied"):
             commit(kafka.settings(), READERS, topic, {0: 1, 1: 1, 2: 1})
         yield kafka
 
@@ -56,7 +56,7 @@ def lags_of(snapshot: LagSnapshot, topic: str) -> list[int | None]:
 
 
 def test_who_asks_the_former_leader_asks_the_new_one_in_the_same_round(cluster: EmbeddedKafka) -> None:
-    wanted = [At("copied", 0), At("alone", 1)]
+    wanted = [At("nlu.copied", 0), At("nlu.alone", 1)]
     connection = Connection.within(cluster.settings(), PATIENCE_S)
     connection.begin(time.monotonic() + PATIENCE_S)
     leaders = leaders_of(connection.metadata())
@@ -72,37 +72,39 @@ def test_a_broker_of_several_hangs_and_comes_back(cluster: EmbeddedKafka) -> Non
     victim = (coordinator_of(settings) + 1) % 3
 
     def says(snapshot: LagSnapshot, words: str) -> bool:
-        lag = partitions_of(snapshot, "alone").get(victim)
+        lag = partitions_of(snapshot, "nlu.alone").get(victim)
         return lag is not None and lag.state is LagState.ERR and words in lag.sentence
 
     with LagMonitor(settings, only(READERS), timeout_s=4) as monitor:
         polled_until(monitor, lambda each: figures_of(each, READERS) == 18)
         cluster.freeze(victim)
         hangs = polled_until(monitor, lambda each: says(each, f"its leader, broker {victim}, does not answer"))
-        assert sorted(lags_of(hangs, "alone"), key=str) == [3, 3, None], "the others answer in the same round"
+        assert sorted(lags_of(hangs, "nlu.alone"), key=str) == [3, 3, None], "the others answer in the same round"
         fenced = polled_until(monitor, lambda each: says(each, "the partition has no leader"))
         assert group_of(fenced, READERS).state is LagState.ERR
-        polled_until(monitor, lambda each: lags_of(each, "copied") == [3, 3, 3])  # another broker leads them now
+        polled_until(monitor, lambda each: lags_of(each, "nlu.copied") == [3, 3, 3])  # another broker leads them now
         cluster.thaw(victim)
         polled_until(monitor, lambda each: figures_of(each, READERS) == 18)
 
 
 def examined(cluster: EmbeddedKafka, store: Path) -> dict[str, Finding]:
     findings = examine(DoctorOptions(cluster.bootstrap_servers, str(store)))
-    return {finding.subject: finding for finding in findings if finding.area == "broker"}
+    # Of several with one subject the first, which is the worst.
+    return {finding.subject: finding for finding in reversed(list(findings)) if finding.area == "broker"}
 
 
 def test_the_doctor_names_the_broker_that_is_lost(cluster: EmbeddedKafka, tmp_path: Path) -> None:
     addresses = cluster.bootstrap_servers.split(",")
+    # The broker that hung just now may not have caught up with the others yet.
+    wait_until(lambda: {finding.status for finding in examined(cluster, tmp_path).values()} == {Status.OK})
     whole = examined(cluster, tmp_path)
-    assert {finding.status for finding in whole.values()} == {Status.OK}
     assert whole["cluster"].seen.startswith("3 brokers")
     cluster.kill(2)
     wait_until(lambda: examined(cluster, tmp_path)["partitions"].status is Status.FAIL)
     lost = examined(cluster, tmp_path)
     assert lost[addresses[2]].status is Status.WARN, "the others are enough"
     assert "it cannot be connected to" in lost[addresses[2]].seen
-    assert "alone-2" in lost["partitions"].seen
+    assert "nlu.alone-2" in lost["partitions"].seen
     assert "start the broker" in lost["partitions"].advice
     cluster.restart(2)
 
@@ -116,6 +118,8 @@ def test_the_broker_that_coordinates_a_group_dies(cluster: EmbeddedKafka) -> Non
         lost = polled_until(monitor, lambda each: each.broker is None and each.state is LagState.ERR)
         assert "broker" in group_of(lost, READERS).sentence
         # All but the partition that only the lost broker has.
-        polled_until(monitor, lambda each: lags_of(each, "alone").count(3) == 2 and lags_of(each, "copied") == [3] * 3)
+        polled_until(
+            monitor, lambda each: lags_of(each, "nlu.alone").count(3) == 2 and lags_of(each, "nlu.copied") == [3] * 3
+        )
         cluster.restart(victim)
         polled_until(monitor, lambda each: figures_of(each, READERS) == 18)
