@@ -65,9 +65,9 @@ def of_the_exporter(watched: Watched) -> dict[str, Any]:
                 group["members"] = f"{value:.0f}"
             case "manyheads_lag_records":
                 group["Lag"] = figures.count(value)
-            case "manyheads_lag_arrival_rate":
+            case "manyheads_lag_arrivals_per_second":
                 group["Arrive"] = figures.rate(value)
-            case "manyheads_lag_completion_rate":
+            case "manyheads_lag_completions_per_second":
                 group["Done"] = figures.rate(value)
             case "manyheads_lag_eta_seconds":
                 group["Caught up in"] = figures.eta(value)
