@@ -24,7 +24,7 @@ PATIENCE_S = 180.0
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EmbeddedKafka]:
-    """Three brokers. Of topic ``nlu.alone`` each has one partition, of ``nlu.copied`` all have all; READERS is behind by 18."""
+    """Three brokers. ``nlu.alone`` has a partition on each, ``nlu.copied`` all on all; READERS is behind by 18."""
     with EmbeddedKafka(3, start_timeout_s=PATIENCE_S) as kafka:
         admin = AdminClient({**kafka.settings().confluent()})
         alone = NewTopic("nlu.alone", 3, replica_assignment=[[0], [1], [2]])
