@@ -12,12 +12,15 @@ from manyheads.infra.dashboard.views.lag import lag_page
 from manyheads.infra.dashboard.views.letters import find_letter, letters_page
 from manyheads.infra.dashboard.views.measures import eta_lines
 from manyheads.infra.dashboard.views.overview import overview
-from manyheads.infra.dashboard.views.tenants import Order, tenants_page
+from manyheads.infra.dashboard.views.tenants import Order, tenant_page, tenants_page
 from manyheads.infra.dashboard.views.verdict import notices, verdict
 from manyheads.infra.dashboard.views.workers import ranges
 from manyheads.infra.lag.model import DeadLetters, GroupLag, LagSnapshot, LagState, PartitionLag, Stage
+from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.telemetry.aggregate import Latency, TenantFigures
 from manyheads.topics.names import Lane, cell, head_group, ring
+from manyheads.topics.names import tenant as tenant_name
+from tests.support.records import placement_record, ring_record
 
 NOW = 1_700_000_000_000
 EN, C0 = ring("en"), cell("c0")
@@ -192,6 +195,18 @@ def test_tenants_are_found_and_ordered(search: str, order: Order, found: list[st
     assert [row.past.lines[0].points for row in page.rows] == [[len(name)] for name in found]
     if not found:
         assert "nobody" in page.empty
+
+
+@pytest.mark.parametrize(("transient", "kept"), [(False, "kept"), (True, "transient")])
+def test_a_tenants_page_says_whether_its_embeddings_are_kept(transient: bool, kept: str) -> None:
+    placed = placement_record(EN, tenant_name("acme")).model_copy(update={"transient": transient})
+    here = replace(snapshot(), registry=RegistrySnapshot([ring_record(EN), placed]))
+    page = tenant_page(here, EN, placed.tenant, ())
+    assert page.sentence == "Ring en; no request in the last 15 minutes."
+    assert dict(page.pairs)["Embeddings"].startswith(kept)
+    assert dict(page.pairs)["Cell"] == "c0"
+    nobody = tenant_page(here, EN, tenant_name("nobody"), ())
+    assert (nobody.pairs, "unknown_tenant" in nobody.sentence) == ((), True)
 
 
 def test_partitions_in_few_characters() -> None:
