@@ -42,10 +42,11 @@ images: ## build the images of docker-compose.yml and the SDK's, and print their
 		awk -v role=$$role '{ printf "%-10s %4.0f MB\n", role, $$1 / 1e6 }'; \
 	done
 
-check: $(VENV)/.dev ## lint, formatting, types and the import rule: seconds
+check: $(VENV)/.dev ## lint, formatting, types and the import rule
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
 unit: $(VENV)/.dev ## the tests that need no broker

@@ -6,7 +6,7 @@ MANYHEADS_BOOTSTRAP_SERVERS=localhost:9092 uvicorn fastapi_service:app
 curl localhost:8000/tenants/acme-bank/understand --json '{"text": "move 40 euros to my savings"}'
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -29,7 +29,7 @@ from manyheads.producers import (
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Client]]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Client]]:
     """One client for all requests of this process; Kafka's address comes from the environment."""
     async with Client() as client:
         yield {"nlu": client}
