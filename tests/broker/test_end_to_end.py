@@ -174,7 +174,7 @@ async def test_a_head_is_swapped_under_load_with_no_lost_or_mixed_answer(pipelin
     before = ready_events(pipelines.stack)
     texts = [example.text for example in SHOP.held_out]
     suffixes: dict[str, set[str]] = {}
-    swapped = asyncio.Event()
+    answered, swapped = asyncio.Event(), asyncio.Event()
     seen_after = 0
 
     async def load(client: Client) -> None:
@@ -188,6 +188,7 @@ async def test_a_head_is_swapped_under_load_with_no_lost_or_mixed_answer(pipelin
                 suffixes.setdefault(answer.versions.head, set()).update(
                     {intent.name[-3:] for intent in answer.intents} | {each.label[-3:] for each in answer.entities}
                 )
+                answered.set()
                 seen_after += swapped.is_set() and answer.versions.head == second
 
     async with Client(pipelines.stack.settings) as client:
@@ -195,9 +196,10 @@ async def test_a_head_is_swapped_under_load_with_no_lost_or_mixed_answer(pipelin
             while isinstance(await until_routed(client, who), ManyheadsError):
                 pass
         running = asyncio.create_task(load(client))
-        await asyncio.to_thread(pipelines.en.publish, lesson)
-        swapped.set()
         async with asyncio.timeout(60):
+            await answered.wait()
+            await asyncio.to_thread(pipelines.en.publish, lesson)
+            swapped.set()
             await running
     assert len(suffixes) == 2
     assert suffixes.pop(second) == {"-v2"}

@@ -38,8 +38,8 @@ from tests.support.reprocess import (
 ENCODER, HEAD = 0, 1
 PATIENCE_S = 300.0
 OTHER = intents_only(PLAIN, tenant("other-shop"))
-ROWS, TEXTS = 1_200, 500
-BUCKETS = 31
+ROWS, TEXTS = 600, 300
+BUCKETS = 15
 """of 40 rows, and the rows that cannot be processed"""
 
 
