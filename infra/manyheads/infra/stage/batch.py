@@ -10,8 +10,6 @@ from manyheads.infra.stage.lane import StageLane, Surroundings
 from manyheads.infra.stage.options import LaneInput
 from manyheads.infra.stage.tickets import Publication
 
-_TURN_S = 0.005
-"""how long one turn waits for a transaction: interactive records wait as long"""
 _WAIT_S = 0.5
 """how long one call waits for the broker where nothing else can be done meanwhile"""
 
@@ -23,6 +21,7 @@ class BatchLane(StageLane):
 
     def __init__(self, lane_input: LaneInput, around: Surroundings) -> None:
         self._begun = False
+        self._beginning = False
         self._records = 0
         """records of the open transaction"""
         self._since = 0.0
@@ -36,11 +35,17 @@ class BatchLane(StageLane):
     def _open_publisher(self, transport: Transport) -> Transactions:
         return transport.transactions(f"{self.input.group}.{self._options.instance}")
 
+    @property
+    def ends_transaction(self) -> bool:
+        return self._ending is not None or self._beginning
+
     def _may_take(self) -> bool:
         if self._is_due():
             return False
         if not self._begun:
-            self._begun = self._publisher.begin(_TURN_S)
+            # Interactive records would wait with us.
+            self._begun = self._publisher.begin(0)
+            self._beginning = not self._begun
         if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _WAIT_S):
             self._rewind_to.clear()
         return self._begun and not self._rewind_to
@@ -78,7 +83,7 @@ class BatchLane(StageLane):
 
     def _commit_when_due(self) -> None:
         if self._is_due() and not self._core.unfinished:
-            self._end(_TURN_S)
+            self._end(0)
 
     def _settle(self, timeout_s: float) -> None:
         deadline = self._clock.monotonic() + timeout_s

@@ -19,6 +19,8 @@ from manyheads.topics.errors import ManyheadsError
 _log = logging.getLogger(__name__)
 
 _RETRY_INTERVAL_S = 1.0
+_LAST_WEIGHT = 0.2
+"""of the last compute, in the mean of what a record costs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class StageLane(ABC):
         self._opened = self._last_turn = around.clock.monotonic()
         self._last_retry = 0.0
         self._closing = False
+        self.record_s = 0.0
+        """seconds of compute that a record costs of late; 0 before the first"""
         self._publisher = self._open_publisher(around.transport)
         self._consumer = around.transport.consumer(
             lane_input.group, lane_input.topic, self, prefetch_bytes=around.options.prefetch_bytes
@@ -100,6 +104,11 @@ class StageLane(ABC):
     def preparing(self) -> bool:
         """Whether partitions wait for the stage's :meth:`Stage.prepare`."""
         return bool(self._unprepared)
+
+    @property
+    def ends_transaction(self) -> bool:
+        """Whether it waits for Kafka to begin or to end a transaction, and takes nothing meanwhile."""
+        return False
 
     def prepared(self) -> None:
         """The stage is prepared: consume from all partitions."""
@@ -207,7 +216,9 @@ class StageLane(ABC):
         for index, outcome in outcomes(self._stage, taken.jobs):
             self._publish(self._core.settle(taken.tickets[index], outcome))
             tokens += outcome.tokens if isinstance(outcome, Forward) else 0
-        self._observer.computed(self._clock.monotonic() - start, tokens)
+        spent = self._clock.monotonic() - start
+        self.record_s += (spent / len(taken.jobs) - self.record_s) * (_LAST_WEIGHT if self.record_s else 1.0)
+        self._observer.computed(spent, tokens)
 
     def _publish(self, publications: Iterable[Publication]) -> None:
         for publication in publications:

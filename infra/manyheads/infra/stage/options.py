@@ -31,7 +31,9 @@ class StageOptions:
     max_in_flight: int = 2048
     """records of a lane that are taken and not finished"""
     batch_take: int = 8
-    """records of one compute of the batch lane: interactive records wait for no more than that"""
+    """records of one compute of the batch lane, at most, while there is interactive traffic"""
+    batch_compute_s: float = 0.004
+    """how long such a compute should take, by what a record cost of late: interactive records wait for it"""
     quiet_batch_take: int = 32
     """the same while there is no interactive traffic: larger computes cost less for each record"""
     quiet_after_s: float = 5.0

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _PREPARING_WAIT_S = 0.001
 _SHARED_WAIT_S = 0.01
+_TRANSACTION_WAIT_S = 0.002
 _ORDER = {lane: place for place, lane in enumerate(Lane)}
 
 
@@ -158,13 +159,17 @@ class StageWorker:
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
-        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._batch_take()
+        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._batch_take(lane)
         waits = self._idle and lane is self._lanes[0]
         return lane.turn(limit, self._idle_wait_s() if waits else 0.0)
 
-    def _batch_take(self) -> int:
-        quiet = self._clock.monotonic() - self._last_interactive >= self._options.quiet_after_s
-        return self._options.quiet_batch_take if quiet else self._options.batch_take
+    def _batch_take(self, lane: StageLane) -> int:
+        if self._clock.monotonic() - self._last_interactive >= self._options.quiet_after_s:
+            return self._options.quiet_batch_take
+        bite = self._options.batch_take
+        if lane.record_s:
+            bite = min(bite, int(self._options.batch_compute_s / lane.record_s))
+        return max(1, bite)
 
     def _idle_wait_s(self) -> float:
         longest = self._options.idle_wait_s
@@ -174,6 +179,9 @@ class StageWorker:
         # Whoever waits for one interactive input does not see a record of another.
         if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
             longest = min(_SHARED_WAIT_S, longest)
+        # The batch lane can go on as soon as Kafka has ended its transaction.
+        if any(lane.ends_transaction for lane in self._lanes):
+            longest = min(_TRANSACTION_WAIT_S, longest)
         return longest
 
     def _prepare(self) -> None:
