@@ -289,6 +289,47 @@ def test_without_interactive_traffic_batch_records_go_in_larger_bites(
     assert sizes == [[2], [5], [1], [2], [5], [5]]
 
 
+def test_beside_interactive_traffic_a_bite_is_as_large_as_its_time_allows_and_a_rest_follows(
+    kafka: MemoryKafka, start: Start, stage: AskedStage, time: _Time
+) -> None:
+    def compute(jobs: Sequence[Job]) -> None:
+        time.seconds += 0.002 * len(jobs)
+
+    stage.on_process = compute
+    worker = start(LANES, StageOptions(batch_take=3, batch_compute_s=0.0045, batch_share=0.25, starvation_s=60))
+    _write(kafka, BATCH, range(40))
+    _write(kafka, LIVE, range(100, 101))
+    found = []
+    for _ in range(40):
+        began = time.seconds
+        worker.step()
+        found += [(batch[0].record.topic, len(batch), round(began - 1_000, 4)) for batch in stage.batches]
+        stage.batches.clear()
+        time.seconds += 0.001
+    live, *bites = found
+    assert live == (LIVE, 1, 0.0)
+    # The first before it is known what a record costs; then those of 4 ms, which rest for three times as long.
+    assert [(topic, size) for topic, size, _ in bites] == [(BATCH, 3), (BATCH, 2), (BATCH, 2)]
+    begun = [at for _, _, at in bites]
+    assert begun[1] - begun[0] == pytest.approx(0.006 * 4, abs=0.0011)
+    assert begun[2] - begun[1] == pytest.approx(0.004 * 4, abs=0.0011)
+
+
+@pytest.mark.parametrize(("more", "committed"), [(False, 5), (True, 0)])
+def test_a_transaction_lasts_longer_while_records_keep_coming(
+    kafka: MemoryKafka, start: Start, time: _Time, more: bool, committed: int
+) -> None:
+    worker = start(LANES[1:], StageOptions(transaction_interval_s=0.5, busy_transaction_interval_s=2.0))
+    for number in range(10):
+        if more or number < 5:
+            _write(kafka, BATCH, range(number, number + 1))
+        time.seconds += 0.15
+        worker.step()
+    assert _sum(kafka.committed("batch")) == committed
+    _steps(worker, time, 3, each_s=1.0)
+    assert _sum(kafka.committed("batch")) == (10 if more else 5)
+
+
 def test_inputs_of_one_lane_go_in_turns(kafka: MemoryKafka, start: Start, stage: AskedStage) -> None:
     kafka.create_topic("second", 1)
     kafka.create_topic("second-dlt", 1)

@@ -13,7 +13,7 @@ _KAFKA = {
     "ssl_key_password",
 }
 _STORE = {"store_url", "store_cache_dir"}
-_WORKERS = {"max_take", "registry_timeout_s", "instance", "metrics_port", "metrics_host", "log_level"}
+_WORKERS = {"max_take", "batch_share", "registry_timeout_s", "instance", "metrics_port", "metrics_host", "log_level"}
 _ENCODER_WORKER = {"ring", "device", "threads", "tokens_per_run"}
 _HEAD_WORKER = {"ring", "cell", "grace_s"}
 _LAG = {"lag_groups", "lag_interval_s", "lag_patience_s", "cluster_name", "metrics_port", "metrics_host", "log_level"}

@@ -22,6 +22,8 @@ class BatchLane(StageLane):
     def __init__(self, lane_input: LaneInput, around: Surroundings) -> None:
         self._begun = False
         self._beginning = False
+        self._busy = False
+        """whether there were records when it last looked"""
         self._records = 0
         """records of the open transaction"""
         self._since = 0.0
@@ -38,6 +40,11 @@ class BatchLane(StageLane):
     @property
     def ends_transaction(self) -> bool:
         return self._ending is not None or self._beginning
+
+    def turn(self, limit: int, timeout_s: float) -> int:
+        taken = super().turn(limit, timeout_s)
+        self._busy = taken > 0 or limit == 0
+        return taken
 
     def _may_take(self) -> bool:
         if self._is_due():
@@ -79,7 +86,10 @@ class BatchLane(StageLane):
         """Whether the transaction is to end; it takes nothing more then."""
         age = self._clock.monotonic() - self._since
         full = self._records >= self._options.transaction_records
-        return self._records > 0 and (full or age >= self._options.transaction_interval_s)
+        patience = self._options.transaction_interval_s
+        if self._busy:
+            patience = max(patience, self._options.busy_transaction_interval_s)
+        return self._records > 0 and (full or age >= patience)
 
     def _commit_when_due(self) -> None:
         if self._is_due() and not self._core.unfinished:

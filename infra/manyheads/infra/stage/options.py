@@ -34,6 +34,9 @@ class StageOptions:
     """records of one compute of the batch lane, at most, while there is interactive traffic"""
     batch_compute_s: float = 0.004
     """how long such a compute should take, by what a record cost of late: interactive records wait for it"""
+    batch_share: float = 0.4
+    """of the worker's time, for computes of the batch lane while there is interactive traffic; the rest of it is left
+    to whoever else runs on the machine, on whom live requests wait too"""
     quiet_batch_take: int = 32
     """the same while there is no interactive traffic: larger computes cost less for each record"""
     quiet_after_s: float = 5.0
@@ -43,6 +46,8 @@ class StageOptions:
     commit_interval_s: float = 0.25
     transaction_records: int = 512
     transaction_interval_s: float = 0.5
+    busy_transaction_interval_s: float = 2.0
+    """the same while records keep coming: the end of a transaction costs some 50 ms in which none is taken"""
     idle_wait_s: float = 0.05
     """how long a step waits for a record when there was none before; bounds how late the batch lane is seen"""
     starvation_s: float = 1.0
@@ -64,6 +69,8 @@ class StageOptions:
     halting: HaltPolicy = field(default_factory=HaltPolicy)
 
     def __post_init__(self) -> None:
+        if not 0 < self.batch_share <= 1:
+            raise ValueError(f"batch_share {self.batch_share} is no share")
         if self.max_in_flight < self.halting.window:
             # Withheld failures are unfinished: the window could not fill, and the worker would neither halt nor move.
             raise ValueError(f"max_in_flight {self.max_in_flight} is below the halting window {self.halting.window}")

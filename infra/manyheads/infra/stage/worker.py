@@ -67,6 +67,7 @@ class StageWorker:
         self._stopping = threading.Event()
         self._last_prepare = float("-inf")
         self._last_interactive = clock.monotonic()
+        self._batch_rests_until = float("-inf")
         self._idle = False
         self._steps = 0
         self._took: dict[str, int] = {}
@@ -159,17 +160,25 @@ class StageWorker:
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
-        limit = self._options.max_take if lane.input.lane is Lane.INTERACTIVE else self._batch_take(lane)
+        if lane.input.lane is Lane.BATCH:
+            return self._batch_turn(lane)
         waits = self._idle and lane is self._lanes[0]
-        return lane.turn(limit, self._idle_wait_s() if waits else 0.0)
+        return lane.turn(self._options.max_take, self._idle_wait_s() if waits else 0.0)
 
-    def _batch_take(self, lane: StageLane) -> int:
-        if self._clock.monotonic() - self._last_interactive >= self._options.quiet_after_s:
-            return self._options.quiet_batch_take
+    def _batch_turn(self, lane: StageLane) -> int:
+        began = self._clock.monotonic()
+        if began - self._last_interactive >= self._options.quiet_after_s:
+            return lane.turn(self._options.quiet_batch_take, 0.0)
+        if began < self._batch_rests_until:
+            return lane.turn(0, 0.0)
         bite = self._options.batch_take
         if lane.record_s:
             bite = min(bite, int(self._options.batch_compute_s / lane.record_s))
-        return max(1, bite)
+        taken = lane.turn(max(1, bite), 0.0)
+        if taken:
+            now = self._clock.monotonic()
+            self._batch_rests_until = now + (now - began) * (1 / self._options.batch_share - 1)
+        return taken
 
     def _idle_wait_s(self) -> float:
         longest = self._options.idle_wait_s
@@ -182,7 +191,8 @@ class StageWorker:
         # The batch lane can go on as soon as Kafka has ended its transaction.
         if any(lane.ends_transaction for lane in self._lanes):
             longest = min(_TRANSACTION_WAIT_S, longest)
-        return longest
+        rests = self._batch_rests_until - self._clock.monotonic()
+        return min(rests, longest) if rests > 0 else longest
 
     def _prepare(self) -> None:
         now = self._clock.monotonic()

@@ -1,5 +1,7 @@
 """What every worker is told, beside how to reach Kafka and the model store."""
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from manyheads.infra.settings import Settings
@@ -10,6 +12,12 @@ class WorkerSettings(Settings):
     """One worker, from ``MANYHEADS_*`` variables, a file or arguments. Frozen."""
 
     max_take: int = Field(default=64, ge=1, le=4096, description="records that one compute takes at most, 1 to 4096")
+    batch_share: float = Field(
+        default=0.4,
+        ge=0.01,
+        le=1,
+        description="share of its time for the batch lane while there is live traffic, 0.01 to 1; without, it has all",
+    )
     registry_timeout_s: float = Field(
         default=60.0, gt=0, le=3600, description="seconds to wait for what it serves to be registered"
     )
@@ -32,6 +40,5 @@ class WorkerSettings(Settings):
 
     def stage_options(self) -> StageOptions:
         """The bounds of its stage loop."""
-        if self.instance is None:
-            return StageOptions(max_take=self.max_take)
-        return StageOptions(max_take=self.max_take, instance=self.instance)
+        options = StageOptions(max_take=self.max_take, batch_share=self.batch_share)
+        return options if self.instance is None else replace(options, instance=self.instance)

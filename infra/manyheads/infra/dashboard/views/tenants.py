@@ -211,9 +211,7 @@ def _pairs(snapshot: Snapshot, placement: PlacementRecord) -> tuple[tuple[str, s
         head = snapshot.registry.head(placement.ring, placement.tenant, placement.head)
     if head is not None:
         pairs += [("Reads", f"{head.view} of {head.space}"), ("Size of the head", figures.size(head.artifact.bytes))]
-    pairs.append(
-        ("Embeddings", "transient: the tenant has opted out" if placement.transient else "kept")
-    )
+    pairs.append(("Embeddings", "transient: the tenant has opted out" if placement.transient else "kept"))
     topic = embeddings_topic(placement.ring, placement.cell, transient=placement.transient)
     states = {
         each.partition: each.state for group in snapshot.lag.groups for each in group.partitions if each.topic == topic
