@@ -64,7 +64,7 @@ def _sentence_transformers() -> Callable[[Sequence[str]], None]:
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()
     torch.set_num_threads(1)
     model = SentenceTransformer(str(minilm_file("model.safetensors").parent), device="cpu")
 
