@@ -38,7 +38,7 @@ class BatchLane(StageLane):
         return transport.transactions(f"{self.input.group}.{self._options.instance}")
 
     @property
-    def ends_transaction(self) -> bool:
+    def awaits_transaction(self) -> bool:
         return self._ending is not None or self._beginning
 
     def turn(self, limit: int, timeout_s: float) -> int:

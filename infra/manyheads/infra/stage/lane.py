@@ -106,7 +106,7 @@ class StageLane(ABC):
         return bool(self._unprepared)
 
     @property
-    def ends_transaction(self) -> bool:
+    def awaits_transaction(self) -> bool:
         """Whether it waits for Kafka to begin or to end a transaction, and takes nothing meanwhile."""
         return False
 

@@ -38,7 +38,7 @@ class StageOptions:
     """of the worker's time, for computes of the batch lane while there is interactive traffic; the rest of it is left
     to whoever else runs on the machine, on whom live requests wait too"""
     quiet_batch_take: int = 32
-    """the same while there is no interactive traffic: larger computes cost less for each record"""
+    """records of one compute of the batch lane without interactive traffic: larger computes cost less a record"""
     quiet_after_s: float = 5.0
     """without an interactive record for so long, there is none"""
     prefetch_bytes: int = 8 * 1024 * 1024

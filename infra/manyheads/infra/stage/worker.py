@@ -160,21 +160,21 @@ class StageWorker:
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
-        if lane.input.lane is Lane.BATCH:
-            return self._batch_turn(lane)
-        waits = self._idle and lane is self._lanes[0]
-        return lane.turn(self._options.max_take, self._idle_wait_s() if waits else 0.0)
+        wait_s = self._idle_wait_s() if self._idle and lane is self._lanes[0] else 0.0
+        if lane.input.lane is Lane.INTERACTIVE:
+            return lane.turn(self._options.max_take, wait_s)
+        return self._batch_turn(lane, wait_s)
 
-    def _batch_turn(self, lane: StageLane) -> int:
+    def _batch_turn(self, lane: StageLane, wait_s: float) -> int:
         began = self._clock.monotonic()
         if began - self._last_interactive >= self._options.quiet_after_s:
-            return lane.turn(self._options.quiet_batch_take, 0.0)
+            return lane.turn(self._options.quiet_batch_take, wait_s)
         if began < self._batch_rests_until:
-            return lane.turn(0, 0.0)
+            return lane.turn(0, wait_s)
         bite = self._options.batch_take
         if lane.record_s:
             bite = min(bite, int(self._options.batch_compute_s / lane.record_s))
-        taken = lane.turn(max(1, bite), 0.0)
+        taken = lane.turn(max(1, bite), wait_s)
         if taken:
             now = self._clock.monotonic()
             self._batch_rests_until = now + (now - began) * (1 / self._options.batch_share - 1)
@@ -189,7 +189,7 @@ class StageWorker:
         if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
             longest = min(_SHARED_WAIT_S, longest)
         # The batch lane can go on as soon as Kafka has ended its transaction.
-        if any(lane.ends_transaction for lane in self._lanes):
+        if any(lane.awaits_transaction for lane in self._lanes):
             longest = min(_TRANSACTION_WAIT_S, longest)
         rests = self._batch_rests_until - self._clock.monotonic()
         return min(rests, longest) if rests > 0 else longest
