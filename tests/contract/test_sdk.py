@@ -146,7 +146,9 @@ async def test_cancelling_frees_the_slot_at_once(world: World) -> None:
 async def test_too_many_waiting_calls_are_turned_away(world: World) -> None:
     world.answer(silent)
     async with world.client(max_in_flight=2, options=ClientOptions(max_waiting=1)) as client:
-        calls = [asyncio.create_task(client.predict("acme-bank", "hello", timeout=0.5)) for _ in range(5)]
+        # The third waits for a slot until its time is over, which is before the others give theirs up.
+        timeouts = (3.0, 3.0, 0.5, 0.5, 0.5)
+        calls = [asyncio.create_task(client.predict("acme-bank", "hello", timeout=each)) for each in timeouts]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert Counter(map(type, outcomes)) == {DeadlineExceeded: 3, Overloaded: 2}
         phases = Counter(each.details.get("phase") for each in outcomes if isinstance(each, DeadlineExceeded))
