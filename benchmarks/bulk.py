@@ -72,7 +72,6 @@ async def run_bulk(settings: KafkaSettings, log: Path, out: Path, *, dedupe: boo
 
 def start_bulk(settings: KafkaSettings, log: Path, out: Path) -> "subprocess.Popen[bytes]":
     """A job in a process of its own."""
-    code = "import sys; from manyheads.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "reprocess", str(log), "--out", str(out), "--job", out.name]
+    command = [sys.executable, "-m", "manyheads.cli", "reprocess", str(log), "--out", str(out), "--job", out.name]
     command += ["--ring", RING, "-b", settings.bootstrap_servers, "--json"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -8,7 +8,7 @@ from tests.broker.pipelines import SHOP, Pipelines
 
 
 def demo(servers: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from manyheads.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-m", "manyheads.cli"]
     arguments = ["demo", "--bootstrap-servers", servers, "--requests", "60"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
 

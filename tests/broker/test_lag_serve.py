@@ -26,8 +26,6 @@ from manyheads.infra.settings import KafkaSettings
 from manyheads.topics.names import CellName, RingName, dead_letter_topic, encoder_group, requests_topic
 from tests.support.lag import PATIENCE_S, commit, producing, write
 
-START = "import sys; from manyheads.cli import main; sys.exit(main())"
-
 
 @dataclass
 class Exporter:
@@ -78,7 +76,7 @@ class Exporter:
 @contextmanager
 def exporting(folder: Path, bootstrap_servers: str, *options: str) -> Iterator[Exporter]:
     log = folder / "exporter.log"
-    command = [sys.executable, "-c", START, "lag", "serve", "-b", bootstrap_servers, "--port", "0", *options]
+    command = [sys.executable, "-m", "manyheads.cli", "lag", "serve", "-b", bootstrap_servers, "--port", "0", *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     exporter = Exporter(process, log)

@@ -65,7 +65,7 @@ async def test_each_row_is_answered_as_a_client_would_be_and_each_text_sent_once
     requests = requests_topic(EN, Lane.BATCH)
     before = end_of(settings, requests)
     summary = await run_job(settings, options(EN, log.inputs, Destination(str(out))))
-    # Two more: what an unknown tenant asks is known to be unanswerable only by the pipeline.
+    # One more: what an unknown tenant asks is known to be unanswerable only by the pipeline.
     asked = log.texts | {"hello"}
     records = end_of(settings, requests) - before
     assert (summary.texts, summary.sent) == (len(asked), len(asked))
@@ -117,7 +117,6 @@ async def test_a_topic_is_read_up_to_its_end_as_of_the_beginning(pipelines: Pipe
     producer.produce(topic, json.dumps({"t": SHOP.tenant, "q": "later", "id": 0}))
     producer.flush()
     assert (await run_job(settings, asked, "from-a-topic")).rows == 7
-    del producer
 
 
 async def test_several_processes_share_a_job(pipelines: Pipelines, log: Log, tmp_path: Path) -> None:

@@ -84,8 +84,7 @@ async def test_no_text_of_a_tenant_is_in_anything_that_is_said_of_it(
 
 @pytest.mark.parametrize("who", [SHOP.tenant, "nobody-at-all"])
 def test_the_command_line_says_no_text_but_in_an_answer(pipelines: Pipelines, who: str) -> None:
-    program = [sys.executable, "-c", "import sys; from manyheads.cli import main; sys.exit(main())"]
-    command = [*program, "ask", who, f"please {MARKER} my order", "--json"]
+    command = [sys.executable, "-m", "manyheads.cli", "ask", who, f"please {MARKER} my order", "--json"]
     where = ["-b", pipelines.stack.settings.bootstrap_servers, "--timeout", "60"]
     done = subprocess.run([*command, *where], capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == (who == SHOP.tenant), done.stderr

@@ -45,7 +45,7 @@ BUCKETS = 15
 
 @dataclass(frozen=True)
 class Bulk:
-    """A ring with one encoder worker (number 0), one head worker (1) two tenants, and a broker that may be killed."""
+    """A ring with one encoder worker (number 0), one head worker (1), two tenants, and a broker that may be killed."""
 
     kafka: Kafka
     stack: LocalStack

@@ -4,8 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -18,15 +18,12 @@ PATIENCE_MS = 60_000
 NOWHERE = load_settings(KafkaSettings, bootstrap_servers="127.0.0.1:9")
 """where no Kafka is"""
 
-RunDashboard = Callable[..., AbstractContextManager[str]]
-
 
 @contextmanager
 def running_dashboard(kafka: KafkaSettings, *arguments: str, **variables: str) -> Iterator[str]:
     """A dashboard of the Kafka, and its URL. It must end well on SIGTERM."""
-    start = "import sys; from manyheads.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-c", start, "dashboard", "-b", kafka.bootstrap_servers, "--port", "0", *arguments],
+        [sys.executable, "-m", "manyheads.cli", "dashboard", "-b", kafka.bootstrap_servers, "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | variables | {"PYTHONUNBUFFERED": "1"},

@@ -25,9 +25,8 @@ class Demo:
         self.temporary = temporary
         self.lines: list[str] = []
         self._mark = uuid.uuid4().hex
-        program = "import sys; from manyheads.cli import main; sys.exit(main())"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, "demo", *arguments],
+            [sys.executable, "-m", "manyheads.cli", "demo", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -32,7 +32,6 @@ UNREAD = 7
 COMMITTED = 2
 """those of them that are done, by the offset that was committed"""
 _ASKED = 20
-_LAG_SERVE = "import sys; from manyheads.cli import main; sys.exit(main())"
 
 
 @dataclass
@@ -109,7 +108,7 @@ def _leave_unread(settings: KafkaSettings, since: float) -> None:
 def _serve_lag(guard: Guard, settings: KafkaSettings, port: int) -> None:
     told: Mapping[str, Any] = {"METRICS_PORT": port, "LAG_INTERVAL_S": 0.5, "LAG_PATIENCE_S": 1}
     env = os.environ | environment(settings) | {f"MANYHEADS_{name}": str(value) for name, value in told.items()}
-    guard.run("lag", [sys.executable, "-c", _LAG_SERVE, "lag", "serve"], guard.folder / "lag.log", env)
+    guard.run("lag", [sys.executable, "-m", "manyheads.cli", "lag", "serve"], guard.folder / "lag.log", env)
 
 
 def _serve_calls(resources: ExitStack, port: int) -> PrometheusMetrics:

@@ -95,7 +95,7 @@ async def run_job(
 
 def start_process(settings: KafkaSettings, ring: RingName, log: Log, out: Path, job: str) -> "subprocess.Popen[bytes]":
     """A job in a process of its own, as a user would start it. What it says is beside its output."""
-    command = [sys.executable, "-c", "import sys; from manyheads.cli import main; sys.exit(main())", "reprocess"]
+    command = [sys.executable, "-m", "manyheads.cli", "reprocess"]
     command += [*log.inputs, "--tenant-column", "t", "--text-column", "q", "--out", str(out), "--job", job]
     command += ["--bucket-rows", "40", "--in-flight", "200", "--ring", ring, "-b", settings.bootstrap_servers, "--json"]
     with out.with_suffix(".log").open("ab") as said:

@@ -21,7 +21,6 @@ class BatchLane(StageLane):
 
     def __init__(self, lane_input: LaneInput, around: Surroundings) -> None:
         self._begun = False
-        self._beginning = False
         self._busy = False
         """whether there were records when it last looked"""
         self._records = 0
@@ -39,7 +38,7 @@ class BatchLane(StageLane):
 
     @property
     def awaits_transaction(self) -> bool:
-        return self._ending is not None or self._beginning
+        return self._ending is not None or not self._begun
 
     def turn(self, limit: int, timeout_s: float) -> int:
         taken = super().turn(limit, timeout_s)
@@ -52,7 +51,6 @@ class BatchLane(StageLane):
         if not self._begun:
             # Interactive records would wait with us.
             self._begun = self._publisher.begin(0)
-            self._beginning = not self._begun
         if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _WAIT_S):
             self._rewind_to.clear()
         return self._begun and not self._rewind_to
