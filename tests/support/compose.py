@@ -43,8 +43,11 @@ class ComposeStack:
 
     @property
     def settings(self) -> KafkaSettings:
-        """How this machine reaches the stack's Kafka."""
-        return load_settings(KafkaSettings, bootstrap_servers=f"localhost:{self.ports['KAFKA']}")
+        """How this machine reaches the stack's Kafka, any broker of it."""
+        brokers = ("KAFKA", "KAFKA_2", "KAFKA_3") if "cluster" in self.profiles else ("KAFKA",)
+        return load_settings(
+            KafkaSettings, bootstrap_servers=",".join(f"localhost:{self.ports[each]}" for each in brokers)
+        )
 
     @property
     def prometheus(self) -> str:

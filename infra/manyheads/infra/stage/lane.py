@@ -106,6 +106,11 @@ class StageLane(ABC):
         return bool(self._unprepared)
 
     @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether the broker has yet to say that it has what was published."""
+        return self._core.unfinished > 0
+
+    @property
     def awaits_transaction(self) -> bool:
         """Whether it waits for Kafka to begin or to end a transaction, and takes nothing meanwhile."""
         return False

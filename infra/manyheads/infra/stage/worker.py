@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _PREPARING_WAIT_S = 0.001
 _SHARED_WAIT_S = 0.01
 _TRANSACTION_WAIT_S = 0.002
+_ACKNOWLEDGEMENT_WAIT_S = 0.005
 _ORDER = {lane: place for place, lane in enumerate(Lane)}
 
 
@@ -188,6 +189,9 @@ class StageWorker:
         # Whoever waits for one interactive input does not see a record of another.
         if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
             longest = min(_SHARED_WAIT_S, longest)
+        # How long a request took is known when its acknowledgement is learnt, which a wait for records puts off.
+        if any(lane.awaits_acknowledgement for lane in self._lanes):
+            longest = min(_ACKNOWLEDGEMENT_WAIT_S, longest)
         # The batch lane can go on as soon as Kafka has ended its transaction.
         if any(lane.awaits_transaction for lane in self._lanes):
             longest = min(_TRANSACTION_WAIT_S, longest)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from manyheads.infra.kafka.memory import MemoryKafka
+from manyheads.infra.kafka.memory.clients import MemoryConsumer
+from manyheads.infra.kafka.records import Record
 from manyheads.infra.stage.options import LaneInput, StageOptions
 from manyheads.infra.stage.work import Job
 from manyheads.topics.names import Lane, ring
@@ -23,6 +25,30 @@ def test_interactive_records_go_first_and_batch_records_in_small_bites(
     assert [len(batch) for batch in stage.batches] == [10, 10, 3, 3]
     assert all(job.record.topic == LIVE for job in stage.jobs[:20])
     assert all(job.record.topic == BATCH for job in stage.jobs[20:])
+
+
+def test_acknowledgements_are_learnt_soon_although_no_record_comes(
+    kafka: MemoryKafka, start: Start, stage: AskedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def take(consumer: MemoryConsumer, limit: int, timeout_s: float) -> list[Record]:
+        waits.append(timeout_s)
+        return real_take(consumer, limit, timeout_s)
+
+    real_take = MemoryConsumer.take
+    monkeypatch.setattr(MemoryConsumer, "take", take)
+    worker = start(LANES[:1], StageOptions(idle_wait_s=0.5))
+    write(kafka, LIVE, range(1))
+    away = kafka.away()
+    stage.on_process = lambda _: away.__enter__()  # before it has acknowledged anything
+    for _ in range(4):
+        worker.step()
+    assert waits[-1] == 0.005
+    away.__exit__(None, None, None)
+    for _ in range(2):
+        worker.step()
+    assert waits[-1] == 0.5
 
 
 def test_without_interactive_traffic_batch_records_go_in_larger_bites(
