@@ -2,7 +2,8 @@
 
 import asyncio
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tests.compose.under_load import under_load
 from tests.support.compose import ComposeStack

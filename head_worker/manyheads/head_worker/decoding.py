@@ -1,6 +1,6 @@
 """From scores of tags to entities: the best sequence that BIO allows, and how sure each of its spans is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,36 +26,38 @@ class EntityDecoder:
 
     def __init__(self, tags: TagSet, starts: Floats, transitions: Floats, temperature: float) -> None:
         self._starts = starts.astype(np.float64) + tags.starts()
-        self._transitions = transitions.astype(np.float64) + tags.transitions()
+        departures = transitions.astype(np.float64) + tags.transitions()
+        self._arrivals = np.ascontiguousarray(departures.T)
+        """[to, from]: what is compared lies side by side"""
         self._temperature = temperature
         self._start_weights = np.exp(self._starts / temperature)
-        self._weights = np.exp(self._transitions / temperature)
+        self._weights = np.exp(departures / temperature)
 
-    def decode(self, scores: Floats) -> Iterator[tuple[TaggedSpan, float]]:
-        """The entities of one text, rising, each with its probability under the model.
+    def decode(self, scores: Floats) -> Iterator[Sequence[tuple[TaggedSpan, float]]]:
+        """The entities of each text, rising, each with its probability under the model.
 
         Args:
-            scores: of each row's tags [rows, tags], finite; at least one row.
+            scores: of each row's tags [texts, rows, tags], finite; at least one row.
         """
         exact = scores.astype(np.float64)
-        path = self._best_path(exact)
-        if any(path):
-            yield from self._with_probabilities(exact, path)
+        for text, path in zip(exact, self._best_paths(exact).tolist(), strict=True):
+            yield list(self._with_probabilities(text, path)) if any(path) else ()
 
-    def _best_path(self, scores: _Weights) -> list[int]:
-        """Viterbi: the tags of the highest sum."""
-        best = scores[0] + self._starts
+    def _best_paths(self, scores: _Weights) -> npt.NDArray[np.int64]:
+        """Viterbi: each text's tags of the highest sum [texts, rows]."""
+        texts, rows, _ = scores.shape
+        best = scores[:, 0] + self._starts
         origins = []
-        for row in scores[1:]:
-            candidates = best[:, None] + self._transitions
-            origin = candidates.argmax(axis=0)
-            best = candidates.max(axis=0) + row
-            origins.append(origin)
-        path = [int(best.argmax())]
-        for origin in reversed(origins):
-            path.append(int(origin[path[-1]]))
-        path.reverse()
-        return path
+        for row in range(1, rows):
+            candidates = best[:, None] + self._arrivals
+            origins.append(candidates.argmax(axis=2))
+            best = candidates.max(axis=2) + scores[:, row]
+        paths = np.empty((texts, rows), np.int64)
+        paths[:, -1] = best.argmax(axis=1)
+        each = np.arange(texts)
+        for row in range(rows - 1, 0, -1):
+            paths[:, row - 1] = origins[row - 1][each, paths[:, row]]
+        return paths
 
     def _with_probabilities(self, scores: _Weights, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
         forward, backward, local = self._lattice(scores / self._temperature)

@@ -1,7 +1,8 @@
 """A loaded head: embeddings in, intents and entities out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 
@@ -21,11 +22,14 @@ from manyheads.topics.names import SpaceName
 from manyheads.topics.views import Rows, View
 
 ROWS = "rows"
-"""Input, float32 [rows, width]: one text."""
+"""Input, float32 [rows, width]: of one text, or of several, one after another."""
 SHAPES = "shapes"
 """Input of a head with entities, uint8 [rows]: the word shapes."""
+TEXTS = "texts"
+"""Input that may be left out, int64 [1]: how many texts the rows are of, all with as many; 1 unless told. A head
+without it reads one text a run."""
 INTENTS = "intents"
-"""Output, float32 [1, intents]: logits."""
+"""Output, float32 [texts, intents]: logits."""
 TAGS = "tags"
 """Output of a head with entities, float32 [rows, tags]: scores."""
 
@@ -38,7 +42,19 @@ HEAD_FILE = "head.onnx"
 MAX_HEAD_BYTES = 512 * 1024 * 1024
 _SHOWN_INTENTS = 3
 
+_ROWS_A_RUN = 160
+"""of several texts: more gain nothing, and what the run needs must not leave the processor's cache"""
+
 _Feeds = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is read of one embedding."""
+
+    rows: Floats
+    shapes: npt.NDArray[np.uint8] | None
+    spans: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,8 @@ class HeadOutput:
 class Head:
     """A head ready to run. Use it from one thread at a time.
 
-    Each text is a run of its own, so nobody's answer depends on who else is asking.
+    Nobody's answer depends on who else is asking: texts that share a run have as many rows each, and are told, bit by
+    bit, what they would be told alone.
 
     Attributes:
         card: what the head says of itself.
@@ -67,6 +84,7 @@ class Head:
         self._session = session
         self._outputs = [INTENTS] if card.tagger is None else [INTENTS, TAGS]
         self._decoder = None if card.tagger is None else _decoder(card.tagger)
+        self._takes_several = any(each.name == TEXTS for each in session.get_overridable_initializers())
 
     @classmethod
     def load(cls, source: bytes | Path) -> Self:
@@ -88,12 +106,25 @@ class Head:
         return (space, view) == (self.card.space, self.card.view)
 
     def predict(self, embeddings: Sequence[Embedding]) -> Iterator[tuple[int, HeadOutput | ManyheadsError]]:
-        """Each embedding's index with what the head says of it, or with the error that it deserves."""
+        """Each embedding's index with what the head says of it, or with the error that it deserves.
+
+        In no order: those with as many rows are read in one run.
+        """
+        alike: dict[int, list[tuple[int, _Text]]] = {}
         for index, embedding in enumerate(embeddings):
             try:
-                yield index, self.answer(embedding)
+                text = self._read(embedding)
             except ManyheadsError as error:
                 yield index, error
+            else:
+                alike.setdefault(len(text.rows), []).append((index, text))
+        for rows, texts in alike.items():
+            most = max(1, _ROWS_A_RUN // rows) if self._takes_several else 1
+            for first in range(0, len(texts), most):
+                together = texts[first : first + most]
+                yield from zip(
+                    (index for index, _ in together), self._answers([text for _, text in together]), strict=True
+                )
 
     def answer(self, embedding: Embedding) -> HeadOutput:
         """What the head says of one text.
@@ -104,17 +135,12 @@ class Head:
                 offsets that are not one a row.
             InternalError: the head's graph fails on this input.
         """
-        feeds = self._feeds(embedding)
-        spans = embedding.row_spans()
-        if self._decoder is not None and len(spans) != len(feeds[ROWS]):
-            raise _malformed(f"{len(spans)} character offsets for {len(feeds[ROWS])} rows", spans=len(spans))
-        logits, *scores = self._run(feeds)
-        if not all(np.isfinite(output).all() for output in (logits, *scores)):
-            raise _malformed("its values are too large for any embedding")
-        entities = tuple(self._entities(scores[0], spans)) if scores else ()
-        return HeadOutput(self._intents(logits[0]), entities)
+        (output,) = self._answers([self._read(embedding)])
+        if isinstance(output, ManyheadsError):
+            raise output
+        return output
 
-    def _feeds(self, embedding: Embedding) -> _Feeds:
+    def _read(self, embedding: Embedding) -> _Text:
         if not self.reads(embedding.space, embedding.view):
             raise ArtifactError(
                 ErrorCode.SPACE_MISMATCH,
@@ -131,12 +157,34 @@ class Head:
             raise _malformed(
                 f"{rows} rows of {width} values, not 1 to {most} of {self.card.width}", rows=rows, width=width
             )
-        feeds: _Feeds = {ROWS: to_array(embedding.tensor)}
-        if self._decoder is not None:
-            if len(embedding.shapes) != rows:
-                raise _malformed(f"{len(embedding.shapes)} word shapes for {rows} rows", shapes=len(embedding.shapes))
-            feeds[SHAPES] = np.frombuffer(embedding.shapes, np.uint8) & np.uint8(KNOWN_SHAPES)
-        return feeds
+        array, spans = to_array(embedding.tensor), embedding.row_spans()
+        if self._decoder is None:
+            return _Text(array, None, spans)
+        if len(embedding.shapes) != rows:
+            raise _malformed(f"{len(embedding.shapes)} word shapes for {rows} rows", shapes=len(embedding.shapes))
+        if len(spans) != rows:
+            raise _malformed(f"{len(spans)} character offsets for {rows} rows", spans=len(spans))
+        return _Text(array, np.frombuffer(embedding.shapes, np.uint8) & np.uint8(KNOWN_SHAPES), spans)
+
+    def _answers(self, texts: Sequence[_Text]) -> Sequence[HeadOutput | ManyheadsError]:
+        """What the head says of each of some texts with as many rows, in one run."""
+        try:
+            logits, *scores = self._run(_feeds(texts))
+        except InternalError as error:
+            # Whichever text it is that the graph fails on, the others are answered.
+            return [error] if len(texts) == 1 else [self._answers([text])[0] for text in texts]
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
+        if self._decoder is None:
+            entities: Iterable[tuple[EntitySpan, ...]] = repeat(())
+        else:
+            by_text = scores[0].reshape(len(texts), len(texts[0].rows), -1)
+            finite &= np.isfinite(by_text).all(axis=(1, 2))
+            by_text[~finite] = 0
+            entities = self._entities(by_text, texts)
+        return [
+            HeadOutput(intents, spans) if good else _malformed("its values are too large for any embedding")
+            for good, intents, spans in zip(finite, self._intents(logits), entities, strict=False)
+        ]
 
     def _run(self, feeds: _Feeds) -> list[Floats]:
         try:
@@ -149,24 +197,28 @@ class Head:
             ) from error
         return outputs
 
-    def _intents(self, logits: Floats) -> tuple[Intent, ...]:
-        with np.errstate(over="ignore"):  # infinitely far behind the best is a confidence of zero
-            scaled = (logits - logits.max()) / np.float32(self.card.intent_temperature)
+    def _intents(self, logits: Floats) -> Iterator[tuple[Intent, ...]]:
+        with np.errstate(over="ignore", invalid="ignore"):  # infinitely far behind the best is a confidence of zero
+            scaled = (logits - logits.max(axis=1, keepdims=True)) / np.float32(self.card.intent_temperature)
         weights = np.exp(scaled)
-        confidences = weights / weights.sum()
-        best = np.argsort(-confidences, kind="stable")[:_SHOWN_INTENTS]
-        return tuple(
-            Intent(name=self.card.intents[place], confidence=min(1.0, float(confidences[place]))) for place in best
-        )
+        confidences = weights / weights.sum(axis=1, keepdims=True)
+        order = np.argsort(-confidences, axis=1, kind="stable")[:, :_SHOWN_INTENTS]
+        names = self.card.intents
+        for values, best in zip(confidences, order.tolist(), strict=True):
+            yield tuple(Intent(name=names[place], confidence=min(1.0, float(values[place]))) for place in best)
 
-    def _entities(self, scores: Floats, spans: Sequence[tuple[int, int]]) -> Iterator[EntitySpan]:
+    def _entities(self, scores: Floats, texts: Sequence[_Text]) -> Iterator[tuple[EntitySpan, ...]]:
         assert self._decoder is not None
         assert self.card.tagger is not None
-        for span, confidence in self._decoder.decode(scores):
-            start, end = spans[span.start][0], spans[span.end - 1][1]
+        labels = self.card.tagger.labels
+        for text, found in zip(texts, self._decoder.decode(scores), strict=True):
+            ends = [(text.spans[span.start][0], text.spans[span.end - 1][1]) for span, _ in found]
             # Rows without a character, which no encoder of ours sends, name nothing.
-            if start < end:
-                yield EntitySpan(label=self.card.tagger.labels[span.label], start=start, end=end, confidence=confidence)
+            yield tuple(
+                EntitySpan(label=labels[span.label], start=start, end=end, confidence=confidence)
+                for (span, confidence), (start, end) in zip(found, ends, strict=True)
+                if start < end
+            )
 
     def _try_out(self) -> None:
         """One run: what the graph declares may not be what it does."""
@@ -183,6 +235,17 @@ class Head:
         for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
             if output.shape != shape or not np.isfinite(output).all():
                 raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
+
+
+def _feeds(texts: Sequence[_Text]) -> _Feeds:
+    """Of texts with as many rows."""
+    first = texts[0]
+    if len(texts) == 1:
+        return {ROWS: first.rows} | ({} if first.shapes is None else {SHAPES: first.shapes})
+    feeds: _Feeds = {ROWS: np.concatenate([text.rows for text in texts]), TEXTS: np.array([len(texts)], np.int64)}
+    if first.shapes is not None:
+        feeds[SHAPES] = np.concatenate([text.shapes for text in texts if text.shapes is not None])
+    return feeds
 
 
 def _decoder(card: TaggerCard) -> EntityDecoder:

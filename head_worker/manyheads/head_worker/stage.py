@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from manyheads.head_worker.assignment import Assignment
+from manyheads.head_worker.head import HeadOutput
 from manyheads.head_worker.residents import Resident, ResidentHeads
 from manyheads.infra.registry.reader import RegistryReader
 from manyheads.infra.registry.snapshot import RegistrySnapshot
@@ -38,6 +39,15 @@ class _Plan:
     generation: int
     changes: int
     heads: tuple[HeadRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A job that a head is found for."""
+
+    index: int
+    job: Job
+    embedding: Embedding
 
 
 class HeadStage:
@@ -111,30 +121,39 @@ class HeadStage:
         """
         started = self._clock()
         snapshot = self._registry.snapshot
-        # One tenant's requests run after another, while the head's weights are in the processor's cache.
-        for index in sorted(range(len(jobs)), key=lambda i: jobs[i].envelope.tenant):
-            try:
-                yield index, Answer(self._reply(jobs[index], snapshot, started).to_bytes())
-            except ManyheadsError as error:
-                yield index, error
+        of_tenant: dict[TenantName, list[int]] = {}
+        for index, job in enumerate(jobs):
+            of_tenant.setdefault(job.envelope.tenant, []).append(index)
+        for indices in of_tenant.values():
+            asked: dict[int, tuple[Resident, list[_Asked]]] = {}
+            for index in indices:
+                try:
+                    resident, embedding = self._head_for(jobs[index], snapshot)
+                except ManyheadsError as error:
+                    yield index, error
+                else:
+                    asked.setdefault(id(resident), (resident, []))[1].append(_Asked(index, jobs[index], embedding))
+            for resident, together in asked.values():
+                yield from self._replies(resident, together, started)
 
-    def _reply(self, job: Job, snapshot: RegistrySnapshot, started: float) -> Reply:
+    def _head_for(self, job: Job, snapshot: RegistrySnapshot) -> tuple[Resident, Embedding]:
         tenant = job.envelope.tenant
         _check_key(job.record.key, tenant)
         embedding = Embedding.from_bytes(job.record.value)
-        active = snapshot.route(self._ring, tenant).head
-        resident = self._resident(active, embedding, snapshot)
-        output = resident.head.answer(embedding)
-        own = StageTiming(queue_ms=job.queue_ms, compute_ms=max(0.0, self._clock() - started) * 1000)
-        return Reply(
-            prediction=Prediction(
-                intents=output.intents,
-                entities=output.entities,
-                versions=Versions(head=resident.record.version, encoder=embedding.encoder, space=embedding.space),
-                timings=Timings(encoder=embedding.timing, head=own),
-                truncation=embedding.truncation,
-            )
-        )
+        return self._resident(snapshot.route(self._ring, tenant).head, embedding, snapshot), embedding
+
+    def _replies(self, resident: Resident, asked: Sequence[_Asked], started: float) -> Iterator[tuple[int, Outcome]]:
+        """What one head answers. Those that it can read together share a run."""
+        for place, output in resident.head.predict([each.embedding for each in asked]):
+            each = asked[place]
+            if isinstance(output, ManyheadsError):
+                yield each.index, output
+                continue
+            own = StageTiming(queue_ms=each.job.queue_ms, compute_ms=max(0.0, self._clock() - started) * 1000)
+            try:
+                yield each.index, Answer(_reply(resident.record, each.embedding, output, own).to_bytes())
+            except ManyheadsError as error:
+                yield each.index, error
 
     def _resident(self, active: HeadRecord, embedding: Embedding, snapshot: RegistrySnapshot) -> Resident:
         """The head that answers. Loads one only for a tenant that was not expected here, or just before a swap."""
@@ -203,6 +222,18 @@ class HeadStage:
         metrics = self._observer.metrics
         metrics.set(HEADS_LOADED, self._labels, loaded)
         metrics.set(HEADS_BYTES, self._labels, size)
+
+
+def _reply(head: HeadRecord, embedding: Embedding, output: HeadOutput, timing: StageTiming) -> Reply:
+    return Reply(
+        prediction=Prediction(
+            intents=output.intents,
+            entities=output.entities,
+            versions=Versions(head=head.version, encoder=embedding.encoder, space=embedding.space),
+            timings=Timings(encoder=embedding.timing, head=timing),
+            truncation=embedding.truncation,
+        )
+    )
 
 
 def _check_key(key: bytes | None, tenant: TenantName) -> None:

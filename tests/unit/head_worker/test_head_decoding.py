@@ -67,8 +67,8 @@ def test_decoding_finds_the_best_sequence(case: tuple[TagSet, Floats, Floats, Fl
         _all_paths(tags, len(scores)),
         key=lambda path: _score(scores, path, starts + tags.starts(), transitions + tags.transitions()),
     )
-    found = [span for span, _ in EntityDecoder(tags, starts, transitions, 1.0).decode(scores)]
-    assert found == list(TagSet.decode(list(best)))
+    (spans,) = EntityDecoder(tags, starts, transitions, 1.0).decode(scores[np.newaxis])
+    assert [span for span, _ in spans] == list(TagSet.decode(list(best)))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -85,7 +85,8 @@ def test_a_span_has_the_probability_of_all_sequences_with_it(
         if weight:
             for span in TagSet.decode(list(path)):
                 with_span[span] = with_span.get(span, 0.0) + weight
-    for span, probability in EntityDecoder(tags, starts, transitions, temperature).decode(scores):
+    (spans,) = EntityDecoder(tags, starts, transitions, temperature).decode(scores[np.newaxis])
+    for span, probability in spans:
         assert probability == pytest.approx(with_span[span] / total, rel=1e-4)
 
 
@@ -94,10 +95,23 @@ def test_any_finite_scores_give_allowed_spans_with_probabilities(rows: list[list
     zeros = np.zeros(5, np.float32)
     decoder = EntityDecoder(TagSet(2), zeros, np.zeros((5, 5), np.float32), 0.5)
     end = 0
-    for span, probability in decoder.decode(np.array(rows, np.float32)):
+    (spans,) = decoder.decode(np.array([rows], np.float32))
+    for span, probability in spans:
         assert end <= span.start < span.end <= len(rows)
         assert 0.0 <= probability <= 1.0
         end = span.end
+
+
+def test_texts_are_decoded_as_they_are_alone() -> None:
+    generator = np.random.default_rng(7)
+    tags = TagSet(3)
+    starts, transitions, *texts = (
+        generator.standard_normal(shape).astype(np.float32) * 3 for shape in ((7,), (7, 7), *[(9, 7)] * 40)
+    )
+    decoder = EntityDecoder(tags, starts, transitions, 0.8)
+    together = [list(spans) for spans in decoder.decode(np.stack(texts))]
+    assert together == [list(spans) for text in texts for spans in decoder.decode(text[np.newaxis])]
+    assert any(together)
 
 
 def test_the_loss_is_the_negative_log_likelihood(case: tuple[TagSet, Floats, Floats, Floats]) -> None:

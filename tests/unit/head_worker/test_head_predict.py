@@ -1,19 +1,25 @@
 """A loaded head's answers: to good embeddings, to bad ones, and whoever else is asking."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manyheads.head_worker import Head, HeadOutput
-from manyheads.head_worker.building import ARTICLE_VIEW, article_head
-from manyheads.topics.errors import ArtifactError, ErrorCode, ManyheadsError, WireError
+from manyheads.head_worker.building import ARTICLE_VIEW, Arithmetic, article_head
+from manyheads.head_worker.tags import Floats
+from manyheads.head_worker.training import TrainingOptions, fit_head
+from manyheads.topics.arrays import to_array
+from manyheads.topics.errors import ArtifactError, ErrorCode, InternalError, ManyheadsError, WireError
 from manyheads.topics.messages import Embedding
 from manyheads.topics.names import space
 from manyheads.topics.spans import pack_spans
 from manyheads.topics.tensor import Precision, Tensor
 from manyheads.topics.views import View
-from tests.unit.head_worker.school import POOLED, WIDTH, WORDS, embedding, of_rows, random_embedding
+from tests.unit.head_worker.school import POOLED, WIDTH, WORDS, embedding, lessons, of_rows, random_embedding
+
+Feeds = dict[str, npt.NDArray[np.generic]]
 
 
 def test_an_answer_names_the_entities_of_the_text(tagged_head: Head) -> None:
@@ -159,6 +165,56 @@ def test_the_article_head_has_nine_million_parameters_in_int8() -> None:
     )
     assert isinstance(output, HeadOutput)
     assert len(output.intents) == 3
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 33, 160])
+def test_texts_of_as_many_rows_share_a_run_and_are_told_what_they_are_told_alone(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = Head.load(article_head(1, space("random")))
+    embeddings = [
+        random_embedding(np.random.default_rng(seed), rows, 768, ARTICLE_VIEW).model_copy(
+            update={"space": space("random")}
+        )
+        for seed in range(9)
+    ]
+    alone = dict(enumerate(map(head.answer, embeddings)))
+    runs: list[int] = []
+
+    def run(feeds: Feeds) -> list[Floats]:
+        runs.append(len(feeds["rows"]) // rows)
+        return real_run(feeds)
+
+    real_run = head._run
+    monkeypatch.setattr(head, "_run", run)
+    assert dict(head.predict(embeddings)) == alone
+    assert sum(runs) == 9
+    assert len(runs) == -(-9 // max(1, 160 // rows))
+
+
+def test_a_head_in_float32_reads_one_text_a_run() -> None:
+    head = Head.load(fit_head(lessons(140), TrainingOptions(arithmetic=Arithmetic.FLOAT32)).model)
+    embeddings = [random_embedding(np.random.default_rng(seed), 7) for seed in range(5)]
+    assert dict(head.predict(embeddings)) == dict(enumerate(map(head.answer, embeddings)))
+
+
+def test_where_a_run_fails_only_the_text_that_it_fails_on_has_an_error(
+    tagged_head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = [random_embedding(np.random.default_rng(seed), 7) for seed in range(5)]
+    alone = dict(enumerate(map(tagged_head.answer, embeddings)))
+    poison = to_array(embeddings[3].tensor)
+
+    def run(feeds: Feeds) -> list[Floats]:
+        if any(np.array_equal(rows, poison) for rows in feeds["rows"].reshape(-1, 7, WIDTH)):
+            raise InternalError(ErrorCode.INTERNAL, "the graph failed")
+        return real_run(feeds)
+
+    real_run = tagged_head._run
+    monkeypatch.setattr(tagged_head, "_run", run)
+    outcomes = dict(tagged_head.predict(embeddings))
+    assert isinstance(outcomes.pop(3), InternalError)
+    assert outcomes == {index: output for index, output in alone.items() if index != 3}
 
 
 def test_the_article_head_reads_any_width() -> None:

@@ -14,12 +14,14 @@ from manyheads.infra.dashboard.views.measures import eta_lines
 from manyheads.infra.dashboard.views.overview import overview
 from manyheads.infra.dashboard.views.tenants import Order, tenant_page, tenants_page
 from manyheads.infra.dashboard.views.verdict import notices, verdict
-from manyheads.infra.dashboard.views.workers import ranges
+from manyheads.infra.dashboard.views.workers import ranges, workers_page
 from manyheads.infra.lag.model import DeadLetters, GroupLag, LagSnapshot, LagState, PartitionLag, Stage
 from manyheads.infra.registry import RegistrySnapshot
-from manyheads.infra.telemetry.aggregate import Latency, TenantFigures
+from manyheads.infra.telemetry.aggregate import Latency, TenantFigures, WorkerStatus
 from manyheads.topics.names import Lane, cell, head_group, ring
 from manyheads.topics.names import tenant as tenant_name
+from manyheads.topics.telemetry import LaneReport
+from tests.golden.cases import ENCODER_REPORT
 from tests.support.records import placement_record, ring_record
 
 NOW = 1_700_000_000_000
@@ -212,3 +214,15 @@ def test_a_tenants_page_says_whether_its_embeddings_are_kept(transient: bool, ke
 def test_partitions_in_few_characters() -> None:
     assert ranges([7, 0, 1, 2, 3, 9, 10]) == "0-3, 7, 9-10"
     assert ranges([]) == ""
+
+
+def test_a_workers_inputs_are_told_apart() -> None:
+    lanes = (
+        LaneReport(lane=Lane.INTERACTIVE, topic="nlu.en.c0.embeddings", partitions=(0, 1)),
+        LaneReport(lane=Lane.INTERACTIVE, topic="nlu.en.c0.embeddings.transient", partitions=(1,)),
+        LaneReport(lane=Lane.BATCH, topic="nlu.en.c0.embeddings.transient.batch", partitions=(0,)),
+        LaneReport(lane=Lane.BATCH, topic="nlu.en.c0.embeddings.batch"),
+    )
+    status = WorkerStatus(ENCODER_REPORT.model_copy(update={"lanes": lanes}), 0, lost=False)
+    (row,) = workers_page(snapshot(traffic=Traffic(workers=(status,)))).rows
+    assert row.partitions == "interactive 0-1\ninteractive transient 1\nbatch transient 0"

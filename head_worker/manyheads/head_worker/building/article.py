@@ -58,7 +58,7 @@ def article_head(seed: int, space: SpaceName, view: View = ARTICLE_VIEW, width: 
     x = writer.graph.add("Add", x, writer.shape_rows(shapes))
     x = _transformer_layer(writer, x, dense)
     for hint, source, outputs, declare in (
-        ("intent", writer.mean(x), _INTENTS, writer.intents),
+        ("intent", writer.mean(x, _WIDTH), _INTENTS, writer.intents),
         ("tags", x, len(tags), writer.tags),
     ):
         hidden = writer.graph.add("Relu", writer.linear(source, dense(_WIDTH, _HIDDEN), f"{hint}.hidden"))
@@ -85,17 +85,17 @@ def _transformer_layer(writer: HeadWriter, x: str, dense: Layer) -> str:
 
 
 def _attention(writer: HeadWriter, qkv: str) -> str:
-    """[rows, 3 x width] to [rows, width]: all rows are of one text, so nothing is masked."""
+    """[texts x rows, 3 x width] to [texts x rows, width]: all texts have as many rows, so nothing is masked."""
     graph, head_width = writer.graph, _WIDTH // _ATTENTION_HEADS
-    split = graph.add("Reshape", qkv, writer.sizes(-1, 3, _ATTENTION_HEADS, head_width))
-    by_head = graph.add("Transpose", split, perm=[1, 2, 0, 3])
+    split = writer.by_text(qkv, 3, _ATTENTION_HEADS, head_width)
+    by_head = graph.add("Transpose", split, perm=[2, 0, 3, 1, 4])
     query, key, value = (
         graph.add("Squeeze", part, writer.sizes(0))
         for part in graph.add("Split", by_head, outputs=3, axis=0, num_outputs=3)
     )
     scores = graph.add("com.microsoft::FusedMatMul", query, key, transB=1, alpha=float(1 / np.sqrt(head_width)))
     context = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
-    return graph.add("Reshape", graph.add("Transpose", context, perm=[1, 0, 2]), writer.sizes(-1, _WIDTH))
+    return graph.add("Reshape", graph.add("Transpose", context, perm=[0, 2, 1, 3]), writer.sizes(-1, _WIDTH))
 
 
 def _norm(writer: HeadWriter, x: str) -> str:

@@ -1,6 +1,6 @@
 """Running a head over records of embedding topics, from several threads, each distinct embedding once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from queue import SimpleQueue
@@ -37,11 +37,24 @@ class Unread:
     """``view of space`` that it is, where that is the reason"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An embedding that the head is asked about, unless it has been asked before."""
+
+    place: Place
+    reply: ReplyAddress
+    embedding: Embedding
+    key: bytes
+
+    def outcome(self, said: Said | ErrorCode) -> Past | Unread:
+        return Past(self.place, self.reply, said) if isinstance(said, Said) else Unread(self.place, said)
+
+
 class Answering:
     """What a head says of a tenant's embeddings. Thread-safe: as many threads compute at once as there are heads.
 
-    The same text has the same embedding whoever shared its batch, so equal embeddings are read once. The head runs
-    exactly as it does in a worker, text by text.
+    The same text has the same embedding whoever shared its batch, so equal embeddings are read once. The head answers
+    exactly as it does in a worker.
 
     Args:
         tenant: whose embeddings are read; those of others are unread, as tenant_mismatch.
@@ -61,11 +74,13 @@ class Answering:
         """One outcome for each record, in order. Waits for a head that is free."""
         head = self._heads.get()
         try:
-            return [self._outcome(head, record) for record in records]
+            read = [self._read(head, record) for record in records]
+            said = self._say(head, {each.key: each.embedding for each in read if isinstance(each, _Read)})
         finally:
             self._heads.put(head)
+        return [each.outcome(said[each.key]) if isinstance(each, _Read) else each for each in read]
 
-    def _outcome(self, head: Head, record: Record) -> Past | Unread:
+    def _read(self, head: Head, record: Record) -> _Read | Unread:
         place = Place(record.topic, record.partition, record.offset)
         try:
             envelope = Envelope.from_headers(record.headers)
@@ -74,19 +89,28 @@ class Answering:
             embedding = Embedding.from_bytes(record.value)
             if not head.reads(embedding.space, embedding.view):
                 return Unread(place, ErrorCode.SPACE_MISMATCH, f"{embedding.view} of {embedding.space}")
-            return Past(place, envelope.reply, self._said(head, embedding))
         except ManyheadsError as error:
             return Unread(place, error.code)
+        return _Read(place, envelope.reply, embedding, _content(embedding))
 
-    def _said(self, head: Head, embedding: Embedding) -> Said:
-        key = _content(embedding)
-        said = self._known.get(key)
-        if said is None:
-            said = Said.of(head.answer(embedding))
+    def _say(self, head: Head, embeddings: Mapping[bytes, Embedding]) -> Mapping[bytes, Said | ErrorCode]:
+        """What the head says of each, or the code of the error that it deserves."""
+        said: dict[bytes, Said | ErrorCode] = {}
+        new: list[bytes] = []
+        for key in embeddings:
+            known = self._known.get(key)
+            if known is None:
+                new.append(key)
+            else:
+                said[key] = known
+        for place, output in head.predict([embeddings[key] for key in new]):
+            if isinstance(output, ManyheadsError):
+                said[new[place]] = output.code
+                continue
+            said[new[place]] = self._known[new[place]] = Said.of(output)
             self.runs += 1
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = said
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
         return said
 
 

@@ -195,7 +195,8 @@ def _fit_entities(data: TrainingSet, folds: _Folds, options: TrainingOptions) ->
     def decoded(temperature: float) -> Iterator[tuple[int, TaggedSpan, float]]:
         decoder = EntityDecoder(data.tags, tagger.starts, tagger.transitions, temperature)
         for example, text in zip(held_out, scores, strict=True):
-            for span, confidence in decoder.decode(text):
+            (spans,) = decoder.decode(text[np.newaxis])
+            for span, confidence in spans:
                 yield int(example), span, confidence
 
     right = np.array([span in data.spans_of[example] for example, span, _ in decoded(1.0)], np.bool_)

@@ -56,11 +56,12 @@ def evaluate(head: Head, examples: Sequence[LabelledEmbedding]) -> Scores:
         ManyheadsError: whatever :meth:`Head.answer` raises for an embedding that the head cannot read.
     """
     _check_known(head, examples)
-    outputs: list[HeadOutput] = []
-    for _, output in head.predict([example.embedding for example in examples]):
+    answers: dict[int, HeadOutput] = {}
+    for index, output in head.predict([example.embedding for example in examples]):
         if isinstance(output, ManyheadsError):
             raise output
-        outputs.append(output)
+        answers[index] = output
+    outputs = [answers[index] for index in range(len(examples))]
     best = [output.intents[0] for output in outputs]
     right = [intent.name == example.intent for intent, example in zip(best, examples, strict=True)]
     return Scores(

@@ -34,6 +34,15 @@ class AdminClient(KafkaAdminClient):  # type: ignore[misc]
             raise
 
 
+def no_answer(settings: KafkaSettings, timeout_s: float, error: Exception) -> str:
+    """The sentence for an operator; an error of kafka-python has its name in its text."""
+    reason = str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
+    return (
+        f"no answer from Kafka at {settings.bootstrap_servers} within {timeout_s:g} s ({reason}): is it running, and "
+        "are the MANYHEADS_ settings its own?"
+    )
+
+
 @contextmanager
 def answering(settings: KafkaSettings, timeout_s: float) -> Iterator[None]:
     """Raises BrokerError(broker_unreachable), naming the brokers, for whatever kafka-python raises within."""
@@ -42,8 +51,7 @@ def answering(settings: KafkaSettings, timeout_s: float) -> Iterator[None]:
     except KafkaError as error:
         raise BrokerError(
             ErrorCode.BROKER_UNREACHABLE,
-            f"no answer from Kafka at {settings.bootstrap_servers} within {timeout_s:g} s"
-            f" ({type(error).__name__}: {error}): is it running, and are the MANYHEADS_ settings its own?",
+            no_answer(settings, timeout_s, error),
             servers=settings.bootstrap_servers,
             timeout_s=timeout_s,
         ) from error

@@ -9,6 +9,7 @@ from typing import Self
 
 from kafka.errors import KafkaError
 
+from manyheads.infra.admin.client import no_answer
 from manyheads.infra.lag.assess import Assessor
 from manyheads.infra.lag.connection import Connection
 from manyheads.infra.lag.judge import Rules
@@ -101,16 +102,10 @@ class LagMonitor:
         except (KafkaError, OSError) as error:
             self._disconnect()
             self._assessor.forget()  # what happened meanwhile is not known
-            return LagSnapshot(round(self._clock.wall() * 1_000), self._unreachable(error))
+            return LagSnapshot(round(self._clock.wall() * 1_000), no_answer(self._settings, self._timeout_s, error))
         return self._assessor.assess(measured, self._clock.monotonic(), self._clock.wall())
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _unreachable(self, error: Exception) -> str:
-        return (
-            f"no answer from Kafka at {self._settings.bootstrap_servers} within {self._timeout_s:g} s"
-            f" ({type(error).__name__}: {error}): is it running, and are the MANYHEADS_ settings its own?"
-        )

@@ -38,6 +38,11 @@ class GraphBuilder:
         self._taken.add(name)
         return name
 
+    def optional_input(self, name: str, default: npt.NDArray[np.generic]) -> str:
+        """Declare an input of the graph that is ``default`` where callers leave it out; of its type and shape."""
+        self._initializers.append(numpy_helper.from_array(default, name))
+        return self.input(name, default.dtype, default.shape)
+
     def output(self, name: str, value: str, dtype: npt.DTypeLike, shape: Sequence[Dimension]) -> None:
         """Declare ``value`` an output of the graph, under the name that callers fetch it by."""
         self._taken.add(name)

@@ -24,6 +24,9 @@ class Session(Protocol):
     def get_inputs(self) -> Sequence[Any]:
         """Each with its ``name``, ``type`` and ``shape``."""
 
+    def get_overridable_initializers(self) -> Sequence[Any]:
+        """The inputs that may be left out, each as those of :meth:`get_inputs`, which are the others."""
+
     def get_outputs(self) -> Sequence[Any]:
         """Each with its ``name``, ``type`` and ``shape``."""
 

@@ -130,7 +130,7 @@ def _throughput(ends: Sequence[Series]) -> Figure:
 def _slowest(live: Sequence[Series]) -> Figure:
     known = [latency_figure(series) for series in live if series.whole.total.count]
     if not known:
-        return Figure(figures.UNKNOWN, "nothing to measure yet" if live else "")
+        return Figure(figures.UNKNOWN, "nothing yet" if live else "")
     worst = max((series for series in live if series.whole.total.count), key=_p99)
     lines = (
         Line(_over(live, lambda slot: slot.total.p99, max)),

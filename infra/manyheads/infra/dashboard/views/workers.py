@@ -8,7 +8,8 @@ from manyheads.infra.dashboard.model import Snapshot
 from manyheads.infra.dashboard.views.parts import Notice, stage_name
 from manyheads.infra.dashboard.views.verdict import notices
 from manyheads.infra.telemetry.aggregate import WorkerStatus
-from manyheads.topics.telemetry import WorkerReport
+from manyheads.topics.names import parse_stage_topic
+from manyheads.topics.telemetry import LaneReport, WorkerReport
 
 LOST = "lost"
 
@@ -81,5 +82,10 @@ def _row(status: WorkerStatus) -> WorkerRow:
 
 
 def _partitions(report: WorkerReport) -> str:
-    told = [f"{lane.lane} {ranges(lane.partitions)}" for lane in report.lanes if lane.partitions]
+    told = [f"{_input(lane)} {ranges(lane.partitions)}" for lane in report.lanes if lane.partitions]
     return "\n".join(told) or "none"
+
+
+def _input(lane: LaneReport) -> str:
+    source = parse_stage_topic(lane.topic)
+    return f"{lane.lane} transient" if source is not None and source.transient else str(lane.lane)
