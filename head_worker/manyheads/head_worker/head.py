@@ -177,9 +177,10 @@ class Head:
         if self._decoder is None:
             entities: Iterable[tuple[EntitySpan, ...]] = repeat(())
         else:
+            finite &= np.isfinite(scores[0]).reshape(len(texts), -1).all(axis=1)
             by_text = scores[0].reshape(len(texts), len(texts[0].rows), -1)
-            finite &= np.isfinite(by_text).all(axis=(1, 2))
-            by_text[~finite] = 0
+            if not finite.all():
+                by_text[~finite] = 0
             entities = self._entities(by_text, texts)
         return [
             HeadOutput(intents, spans) if good else _malformed("its values are too large for any embedding")

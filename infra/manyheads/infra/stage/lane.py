@@ -136,13 +136,17 @@ class StageLane(ABC):
         if room <= 0 and now - self._last_turn >= self._options.starvation_s:
             room = 1
         if room <= 0 or not self._may_take():
-            self._learn(self._publisher.deliveries(timeout_s))
+            self.hear(timeout_s)
             return 0
         self._last_turn = now
         records = self._consumer.take(room, timeout_s)
         if records:
             self._process(records)
         return len(records)
+
+    def hear(self, timeout_s: float) -> None:
+        """Learn what was acknowledged; waits up to ``timeout_s`` while there is nothing."""
+        self._learn(self._publisher.deliveries(timeout_s))
 
     def tend(self) -> None:
         """Learn what was acknowledged, commit if it is time. Called between turns, also those of other lanes.
@@ -151,7 +155,7 @@ class StageLane(ABC):
             ManyheadsError: as :meth:`turn`.
         """
         now = self._clock.monotonic()
-        self._learn(self._publisher.deliveries(0))
+        self.hear(0)
         self._core.release(now)
         if now - self._last_retry >= _RETRY_INTERVAL_S:
             self._last_retry = now

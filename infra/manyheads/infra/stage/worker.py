@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _PREPARING_WAIT_S = 0.001
 _SHARED_WAIT_S = 0.01
 _TRANSACTION_WAIT_S = 0.002
-_ACKNOWLEDGEMENT_WAIT_S = 0.005
+_ACKNOWLEDGEMENT_WAIT_S = 0.002
 _ORDER = {lane: place for place, lane in enumerate(Lane)}
 
 
@@ -161,7 +161,10 @@ class StageWorker:
     def _turn(self, lane: StageLane, taken: int) -> int:
         if taken:
             return lane.turn(0, 0.0)
-        wait_s = self._idle_wait_s() if self._idle and lane is self._lanes[0] else 0.0
+        wait_s = 0.0
+        if self._idle and lane is self._lanes[0]:
+            self._hear_acknowledgements()
+            wait_s = self._idle_wait_s()
         if lane.input.lane is Lane.INTERACTIVE:
             return lane.turn(self._options.max_take, wait_s)
         return self._batch_turn(lane, wait_s)
@@ -181,6 +184,13 @@ class StageWorker:
             self._batch_rests_until = now + (now - began) * (1 / self._options.batch_share - 1)
         return taken
 
+    def _hear_acknowledgements(self) -> None:
+        # How long a request took is known when its acknowledgement is learnt, which a wait for records puts off. To ask
+        # again and again costs more than to wait for what is about to come.
+        for lane in self._lanes:
+            if lane.awaits_acknowledgement:
+                lane.hear(_ACKNOWLEDGEMENT_WAIT_S)
+
     def _idle_wait_s(self) -> float:
         longest = self._options.idle_wait_s
         # While partitions wait to be prepared, the time is the stage's.
@@ -189,9 +199,8 @@ class StageWorker:
         # Whoever waits for one interactive input does not see a record of another.
         if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
             longest = min(_SHARED_WAIT_S, longest)
-        # How long a request took is known when its acknowledgement is learnt, which a wait for records puts off.
         if any(lane.awaits_acknowledgement for lane in self._lanes):
-            longest = min(_ACKNOWLEDGEMENT_WAIT_S, longest)
+            longest = min(_SHARED_WAIT_S, longest)
         # The batch lane can go on as soon as Kafka has ended its transaction.
         if any(lane.awaits_transaction for lane in self._lanes):
             longest = min(_TRANSACTION_WAIT_S, longest)

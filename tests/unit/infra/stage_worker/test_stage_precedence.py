@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from manyheads.infra.kafka.memory import MemoryKafka
-from manyheads.infra.kafka.memory.clients import MemoryConsumer
+from manyheads.infra.kafka.memory.clients import MemoryConsumer, MemoryPublisher
 from manyheads.infra.kafka.records import Record
+from manyheads.infra.kafka.transport import Delivery
 from manyheads.infra.stage.options import LaneInput, StageOptions
 from manyheads.infra.stage.work import Job
 from manyheads.topics.names import Lane, ring
@@ -27,28 +28,34 @@ def test_interactive_records_go_first_and_batch_records_in_small_bites(
     assert all(job.record.topic == BATCH for job in stage.jobs[20:])
 
 
-def test_acknowledgements_are_learnt_soon_although_no_record_comes(
+def test_an_idle_worker_waits_for_acknowledgements_first_and_then_not_long_for_records(
     kafka: MemoryKafka, start: Start, stage: AskedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
+    heard: list[float] = []
 
     def take(consumer: MemoryConsumer, limit: int, timeout_s: float) -> list[Record]:
         waits.append(timeout_s)
         return real_take(consumer, limit, timeout_s)
 
-    real_take = MemoryConsumer.take
+    def deliveries(publisher: MemoryPublisher, timeout_s: float) -> list[Delivery]:
+        heard.append(timeout_s)
+        return real_deliveries(publisher, timeout_s)
+
+    real_take, real_deliveries = MemoryConsumer.take, MemoryPublisher.deliveries
     monkeypatch.setattr(MemoryConsumer, "take", take)
+    monkeypatch.setattr(MemoryPublisher, "deliveries", deliveries)
     worker = start(LANES[:1], StageOptions(idle_wait_s=0.5))
     write(kafka, LIVE, range(1))
     away = kafka.away()
     stage.on_process = lambda _: away.__enter__()  # before it has acknowledged anything
     for _ in range(4):
         worker.step()
-    assert waits[-1] == 0.005
+    assert (heard[-1], waits[-1]) == (0.002, 0.01)
     away.__exit__(None, None, None)
     for _ in range(2):
         worker.step()
-    assert waits[-1] == 0.5
+    assert (heard[-1], waits[-1]) == (0, 0.5)
 
 
 def test_without_interactive_traffic_batch_records_go_in_larger_bites(
