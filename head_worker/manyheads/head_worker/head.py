@@ -236,6 +236,19 @@ class Head:
         for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
             if output.shape != shape or not np.isfinite(output).all():
                 raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
+        if self._takes_several:
+            self._takes_several = self._keeps_texts_apart(rows)
+
+    def _keeps_texts_apart(self, rows: int) -> bool:
+        """Whether texts that share a run are told what they are told alone, in this runtime on this processor."""
+        values = np.random.default_rng(0).standard_normal((2, rows, self.card.width), np.float32)
+        shapes = None if self.card.tagger is None else np.zeros(rows, np.uint8)
+        texts = [_Text(each, shapes, ()) for each in values]
+        try:
+            alone = zip(*(self._run(_feeds([text])) for text in texts), strict=True)
+            return all(map(np.array_equal, self._run(_feeds(texts)), map(np.concatenate, alone)))
+        except InternalError:
+            return False
 
 
 def _feeds(texts: Sequence[_Text]) -> _Feeds:

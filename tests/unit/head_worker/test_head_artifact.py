@@ -13,9 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from manyheads.head_worker import Head
 from manyheads.head_worker.card import METADATA_KEY, HeadCard
+from manyheads.head_worker.head import TEXTS
 from manyheads.head_worker.training import TrainedHead
 from manyheads.topics.errors import ArtifactError, ErrorCode
-from tests.unit.head_worker.school import SPACE, WIDTH, WORDS
+from tests.unit.head_worker.school import SPACE, WIDTH, WORDS, random_embedding
 
 
 def _refused(model: bytes) -> ArtifactError:
@@ -122,6 +123,20 @@ def test_what_a_file_may_not_hold_is_named(
     tagged: TrainedHead, edit: Callable[[onnx.ModelProto], None], says: str
 ) -> None:
     assert says in _refused(_edited(tagged.model, edit)).message
+
+
+def _one_text_whatever_is_said(proto: onnx.ModelProto) -> None:
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "always_one"))
+    for node in proto.graph.node:
+        for place, name in enumerate(node.input):
+            if name == TEXTS:
+                node.input[place] = "always_one"
+
+
+def test_a_head_that_mixes_texts_up_is_asked_for_one_at_a_time(tagged: TrainedHead, tagged_head: Head) -> None:
+    mixing = Head.load(_edited(tagged.model, _one_text_whatever_is_said))
+    embeddings = [random_embedding(np.random.default_rng(seed), 7) for seed in range(5)]
+    assert dict(mixing.predict(embeddings)) == dict(enumerate(map(tagged_head.answer, embeddings)))
 
 
 def _with_card(model: bytes, **changes: object) -> bytes:

@@ -68,7 +68,7 @@ class Answering:
             self._heads.put(head)
         self._known: dict[bytes, Said] = {}
         self.runs = 0
-        """times that the head ran, about: threads may count one for another"""
+        """embeddings that the head was run on, about: threads may count one for another"""
 
     def answer(self, records: Sequence[Record]) -> list[Past | Unread]:
         """One outcome for each record, in order. Waits for a head that is free."""
