@@ -23,6 +23,8 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         self._pid = os.getpid()
         self._stopping = False
+        self._ended = False
+        """nothing more is begun"""
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -60,10 +62,13 @@ class LoopThread:
         """Let it run. Raises ClientClosed after a fork, or if the thread has ended."""
         try:
             self.check()
-            self.loop.call_soon_threadsafe(errand.start)
-        except (ClientClosed, RuntimeError) as error:  # a RuntimeError: the loop is closed
+            with self._lock:
+                if self._ended:
+                    raise _closed()
+                self.loop.call_soon_threadsafe(errand.start)
+        except ClientClosed:
             errand.forget()
-            raise error if isinstance(error, ClientClosed) else _closed() from None
+            raise
 
     def cancel(self, errand: "Errand[Any]") -> None:
         """Nobody waits for it any more; nothing if it is done."""
@@ -99,6 +104,10 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
+            with self._lock:
+                self._ended = True
+            # What was begun until now may still wait to start: then it is a task, which is told like the others.
+            self.loop.run_until_complete(asyncio.sleep(0))
             # Callers of a client that is closed are being told so; whatever else there is has had its time.
             if left := asyncio.all_tasks(self.loop):
                 self.loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL_S))
@@ -109,6 +118,7 @@ class LoopThread:
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
+            self._ended = True
             self.loop.close()
 
 

@@ -1,0 +1,47 @@
+"""The event loop's thread: whoever gives it work while it ends is told, and never waits for ever."""
+
+import asyncio
+import threading
+
+import pytest
+
+from manyheads.producers.loop_thread import LoopThread
+from manyheads.topics.errors import ClientClosed
+
+ROUNDS = 300
+CALLERS = 4
+PATIENCE_S = 30.0
+
+
+async def _nothing() -> None:
+    await asyncio.sleep(0)
+
+
+def test_work_that_comes_while_the_thread_ends_is_done_or_refused() -> None:
+    for _ in range(ROUNDS):
+        thread = LoopThread("test")
+        together = threading.Barrier(CALLERS)
+        ended: list[str] = []
+
+        def close(thread: LoopThread = thread, together: threading.Barrier = together, ended: list[str] = ended) -> None:
+            together.wait()
+            try:
+                thread.run(_nothing())
+                ended.append("done")
+            except ClientClosed:
+                ended.append("refused")
+            thread.stop(_nothing)
+
+        callers = [threading.Thread(target=close, daemon=True) for _ in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(PATIENCE_S)
+        assert len(ended) == CALLERS, "somebody waits for ever"
+
+
+def test_a_thread_that_has_ended_refuses_work() -> None:
+    thread = LoopThread("test")
+    thread.stop(_nothing)
+    with pytest.raises(ClientClosed):
+        thread.run(_nothing())
