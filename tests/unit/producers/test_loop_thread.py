@@ -17,22 +17,21 @@ async def _nothing() -> None:
     await asyncio.sleep(0)
 
 
+def _run_and_stop(thread: LoopThread, together: threading.Barrier, ended: list[str]) -> None:
+    together.wait()
+    try:
+        thread.run(_nothing())
+        ended.append("done")
+    except ClientClosed:
+        ended.append("refused")
+    thread.stop(_nothing)
+
+
 def test_work_that_comes_while_the_thread_ends_is_done_or_refused() -> None:
     for _ in range(ROUNDS):
-        thread = LoopThread("test")
-        together = threading.Barrier(CALLERS)
         ended: list[str] = []
-
-        def close(thread: LoopThread = thread, together: threading.Barrier = together, ended: list[str] = ended) -> None:
-            together.wait()
-            try:
-                thread.run(_nothing())
-                ended.append("done")
-            except ClientClosed:
-                ended.append("refused")
-            thread.stop(_nothing)
-
-        callers = [threading.Thread(target=close, daemon=True) for _ in range(CALLERS)]
+        work = (LoopThread("test"), threading.Barrier(CALLERS), ended)
+        callers = [threading.Thread(target=_run_and_stop, args=work, daemon=True) for _ in range(CALLERS)]
         for caller in callers:
             caller.start()
         for caller in callers:
