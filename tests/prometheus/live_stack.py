@@ -51,6 +51,11 @@ class Live:
         samples = self.prometheus.instant("sum by (stage, lane, outcome) (manyheads_records_total)")
         return {(each.labels["stage"], each.labels["lane"], each.labels["outcome"]): each.value for each in samples}
 
+    def least_timed(self) -> float:
+        """Calls whose time the SDK told, of the lane with the fewest, as Prometheus has them."""
+        samples = self.prometheus.instant("sum by (lane) (manyheads_client_request_seconds_count)")
+        return min((each.value for each in samples), default=0.0) if len(samples) == len(Lane) else 0.0
+
     def sent(self) -> dict[tuple[str, str, str], float]:
         """The same, as they were sent."""
         good = {(stage, lane.value, "ok"): _ASKED for stage in ("encoder", "head") for lane in Lane}
@@ -86,6 +91,7 @@ def running_live(program: str, kafka: RunningKafka) -> Iterator[Live]:
         for _ in range(2):
             _ask(live, ring, calls)
             until(lambda: live.finished() == live.sent(), lambda: f"{live.finished()} is not {live.sent()}")
+            until(lambda: live.least_timed() >= _ASKED * live.waves, lambda: f"{live.least_timed()} calls are timed")
         yield live
         stack.workers.check()
 
