@@ -88,7 +88,7 @@ class Head:
 
     @classmethod
     def load(cls, source: bytes | Path) -> Self:
-        """The head of a file, or of its bytes, checked through a first run.
+        """The head of a file, or of its bytes, checked through first runs.
 
         Raises:
             ArtifactError: artifact_missing if the file cannot be read; artifact_corrupt, saying what is wrong.
@@ -213,42 +213,42 @@ class Head:
         assert self.card.tagger is not None
         labels = self.card.tagger.labels
         for text, found in zip(texts, self._decoder.decode(scores), strict=True):
-            ends = [(text.spans[span.start][0], text.spans[span.end - 1][1]) for span, _ in found]
-            # Rows without a character, which no encoder of ours sends, name nothing.
-            yield tuple(
-                EntitySpan(label=labels[span.label], start=start, end=end, confidence=confidence)
-                for (span, confidence), (start, end) in zip(found, ends, strict=True)
-                if start < end
-            )
+            entities = []
+            for span, confidence in found:
+                start, end = text.spans[span.start][0], text.spans[span.end - 1][1]
+                # Rows without a character, which no encoder of ours sends, name nothing.
+                if start < end:
+                    entities.append(EntitySpan(label=labels[span.label], start=start, end=end, confidence=confidence))
+            yield tuple(entities)
 
     def _try_out(self) -> None:
-        """One run: what the graph declares may not be what it does."""
+        """Two texts: what the graph declares may not be what it does."""
         rows = 1 if self.card.view.rows is Rows.POOLED else 3
-        feeds: _Feeds = {ROWS: np.ones((rows, self.card.width), np.float32)}
+        shapes = None
         expected: list[tuple[int, int]] = [(1, len(self.card.intents))]
         if self.card.tagger is not None:
-            feeds[SHAPES] = np.zeros(rows, np.uint8)
+            shapes = np.zeros(rows, np.uint8)
             expected.append((rows, len(self.card.tagger.tags)))
-        try:
-            outputs = self._run(feeds)
-        except InternalError as error:
-            raise corrupt(f"its graph does not run ({error.details['cause']})") from error
-        for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
-            if output.shape != shape or not np.isfinite(output).all():
-                raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
-        if self._takes_several:
-            self._takes_several = self._keeps_texts_apart(rows)
-
-    def _keeps_texts_apart(self, rows: int) -> bool:
-        """Whether texts that share a run are told what they are told alone, in this runtime on this processor."""
         values = np.random.default_rng(0).standard_normal((2, rows, self.card.width), np.float32)
-        shapes = None if self.card.tagger is None else np.zeros(rows, np.uint8)
         texts = [_Text(each, shapes, ()) for each in values]
         try:
-            alone = zip(*(self._run(_feeds([text])) for text in texts), strict=True)
-            return all(map(np.array_equal, self._run(_feeds(texts)), map(np.concatenate, alone)))
+            alone = [self._run(_feeds([text])) for text in texts]
+        except InternalError as error:
+            raise corrupt(f"its graph does not run ({error.details['cause']})") from error
+        for outputs in alone:
+            for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
+                if output.shape != shape or not np.isfinite(output).all():
+                    raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
+        if self._takes_several:
+            self._takes_several = self._keeps_apart(texts, alone)
+
+    def _keeps_apart(self, texts: Sequence[_Text], alone: Sequence[Sequence[Floats]]) -> bool:
+        """Whether texts that share a run are told what they are told alone, in this runtime on this processor."""
+        try:
+            together = self._run(_feeds(texts))
         except InternalError:
             return False
+        return all(map(np.array_equal, together, map(np.concatenate, zip(*alone, strict=True))))
 
 
 def _feeds(texts: Sequence[_Text]) -> _Feeds:

@@ -15,7 +15,7 @@ from manyheads.topics.views import View
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Resident:
     """A loaded head. ``leaves_at`` is None while it is wanted, else when it may be unloaded."""
 

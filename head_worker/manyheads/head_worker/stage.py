@@ -125,15 +125,15 @@ class HeadStage:
         for index, job in enumerate(jobs):
             of_tenant.setdefault(job.envelope.tenant, []).append(index)
         for indices in of_tenant.values():
-            asked: dict[int, tuple[Resident, list[_Asked]]] = {}
+            asked: dict[Resident, list[_Asked]] = {}
             for index in indices:
                 try:
                     resident, embedding = self._head_for(jobs[index], snapshot)
                 except ManyheadsError as error:
                     yield index, error
                 else:
-                    asked.setdefault(id(resident), (resident, []))[1].append(_Asked(index, jobs[index], embedding))
-            for resident, together in asked.values():
+                    asked.setdefault(resident, []).append(_Asked(index, jobs[index], embedding))
+            for resident, together in asked.items():
                 yield from self._replies(resident, together, started)
 
     def _head_for(self, job: Job, snapshot: RegistrySnapshot) -> tuple[Resident, Embedding]:

@@ -25,7 +25,8 @@ class LoopThread:
         self._stopping = False
         self._ended = False
         """nothing more is begun"""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """may be taken twice: a forgotten client's finaliser runs wherever the collector does"""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 

@@ -42,6 +42,7 @@ class HeadWriter:
     def __init__(self, card: HeadCard, arithmetic: Arithmetic) -> None:
         self.graph = GraphBuilder("head")
         self.rows = self.graph.input(ROWS, np.float32, ["rows", card.width])
+        self.width = card.width
         self._card = card
         self._int8 = arithmetic is Arithmetic.INT8
         one = np.array([1], np.int64)
@@ -88,7 +89,7 @@ class HeadWriter:
 
 
 def _intents(writer: HeadWriter, weights: IntentWeights) -> str:
-    x = writer.mean(writer.rows, (weights.hidden or weights.output).weight.shape[0])
+    x = writer.mean(writer.rows, writer.width)
     if weights.hidden is None:
         return writer.linear(x, weights.output, "intent")
     hidden = writer.graph.add("Relu", writer.linear(x, weights.hidden, "intent.hidden"))

@@ -197,9 +197,9 @@ class StageWorker:
         if any(lane.preparing for lane in self._lanes):
             longest = min(_PREPARING_WAIT_S, longest)
         # Whoever waits for one interactive input does not see a record of another.
-        if sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1:
-            longest = min(_SHARED_WAIT_S, longest)
-        if any(lane.awaits_acknowledgement for lane in self._lanes):
+        # And whoever waits for a record does not hear an acknowledgement.
+        several = sum(lane.input.lane is Lane.INTERACTIVE for lane in self._lanes) > 1
+        if several or any(lane.awaits_acknowledgement for lane in self._lanes):
             longest = min(_SHARED_WAIT_S, longest)
         # The batch lane can go on as soon as Kafka has ended its transaction.
         if any(lane.awaits_transaction for lane in self._lanes):
