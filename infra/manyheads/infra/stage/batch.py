@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from manyheads.infra.kafka.records import Record, TopicPartition
@@ -14,8 +15,34 @@ _WAIT_S = 0.5
 """how long one call waits for the broker where nothing else can be done meanwhile"""
 
 
+@dataclass(slots=True)
+class _Next:
+    """What was taken and computed while a transaction ended: for the next one."""
+
+    since: float = 0.0
+    """when the first record was taken"""
+    records: int = 0
+    starts: dict[TopicPartition, int] = field(default_factory=dict)
+    """each partition's first offset"""
+    publications: list[Publication] = field(default_factory=list)
+    """held back until it has begun"""
+
+    def add(self, records: Sequence[Record], now: float) -> None:
+        if self.records == 0:
+            self.since = now
+        self.records += len(records)
+        for record in records:
+            at = TopicPartition(record.topic, record.partition)
+            # A topic that was made anew starts lower.
+            self.starts[at] = min(record.offset, self.starts.get(at, record.offset))
+
+
 class BatchLane(StageLane):
-    """Collects the results of several turns in a transaction; one that fails is taken again."""
+    """Collects the results of several turns in a transaction; one that fails is taken again.
+
+    While Kafka ends one transaction, records of the next are computed already. What is to be published for them is held
+    back until it has begun.
+    """
 
     _publisher: Transactions
 
@@ -23,10 +50,15 @@ class BatchLane(StageLane):
         self._begun = False
         self._busy = False
         """whether there were records when it last looked"""
+        self._sealed = False
+        """whether the transaction is to end: no more records belong to it"""
         self._records = 0
         """records of the open transaction"""
         self._since = 0.0
         """when the first of them was taken"""
+        self._next = _Next()
+        self._is_next = False
+        """whether what is being processed is for the next transaction"""
         self._ending: dict[TopicPartition, int] | None = None
         """the offsets of the transaction while its commit is under way"""
         self._rewind_to: dict[TopicPartition, int] = {}
@@ -46,25 +78,34 @@ class BatchLane(StageLane):
         return taken
 
     def _may_take(self) -> bool:
-        if self._is_due():
-            return False
-        if not self._begun:
-            # Interactive records would wait with us.
-            self._begun = self._publisher.begin(0)
+        # Interactive records would wait with us.
+        self._begin(0)
         if self._begun and self._rewind_to and self._consumer.rewind(self._rewind_to, _WAIT_S):
             self._rewind_to.clear()
-        return self._begun and not self._rewind_to
+        return not self._rewind_to and self._next.records < self._options.transaction_records
 
     def _process(self, records: Sequence[Record]) -> None:
-        if not self._begun or self._rewind_to:
-            # A rebalance within take() ended the transaction that these were meant for.
+        if self._rewind_to:
+            # A rebalance within take() gave up the transaction that these were meant for.
             for record in records:
                 self._rewind_to.setdefault(TopicPartition(record.topic, record.partition), record.offset)
             return
-        if self._records == 0:
-            self._since = self._clock.monotonic()
-        self._records += len(records)
+        self._seal_when_due()
+        self._is_next = self._sealed or not self._begun
+        now = self._clock.monotonic()
+        if self._is_next:
+            self._next.add(records, now)
+        else:
+            if self._records == 0:
+                self._since = now
+            self._records += len(records)
         super()._process(records)
+
+    def _put(self, publications: Sequence[Publication]) -> None:
+        if self._is_next:
+            self._next.publications += publications
+        else:
+            self._publish(publications)
 
     def _learn(self, deliveries: Iterable[Delivery]) -> None:
         now = self._clock.monotonic()
@@ -80,35 +121,46 @@ class BatchLane(StageLane):
         if broken is not None:
             self._redo(f"a publication failed: {broken.failure}")
 
-    def _is_due(self) -> bool:
-        """Whether the transaction is to end; it takes nothing more then."""
+    def _seal_when_due(self) -> None:
         age = self._clock.monotonic() - self._since
-        full = self._records >= self._options.transaction_records
         patience = self._options.transaction_interval_s
-        if self._busy:
-            patience = max(patience, self._options.busy_transaction_interval_s)
-        return self._records > 0 and (full or age >= patience)
+        if not self._busy:
+            patience = min(patience, self._options.idle_transaction_interval_s)
+        if self._records >= self._options.transaction_records or (self._records and age >= patience):
+            self._sealed = True
+
+    @property
+    def _uncommitted(self) -> int:
+        """Records of the open transaction and of the next one."""
+        return self._records + self._next.records
+
+    @property
+    def _unfinished(self) -> int:
+        """Records of the open transaction that are not finished."""
+        return self._core.unfinished_before(self._next.starts)
 
     def _commit_when_due(self) -> None:
-        if self._is_due() and not self._core.unfinished:
+        self._seal_when_due()
+        if self._sealed and not self._unfinished:
             self._end(0)
 
     def _settle(self, timeout_s: float) -> None:
         deadline = self._clock.monotonic() + timeout_s
-        while self._records and self._clock.monotonic() < deadline:
-            self._learn(self._publisher.deliveries(_WAIT_S if self._core.unfinished else 0))
+        while self._uncommitted and self._clock.monotonic() < deadline:
+            self._begin(_WAIT_S)
+            self._learn(self._publisher.deliveries(_WAIT_S if self._unfinished else 0))
             self._core.release_all()
-            if self._records and not self._core.unfinished:
+            if self._records and not self._unfinished:
                 self._end(_WAIT_S)
-        if self._records:
+        if self._uncommitted:
             self._redo("it could not be committed in time")
 
     def _give_up(self) -> None:
-        if self._records:
+        if self._uncommitted:
             self._redo("the worker stops")
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
-        if self._records:
+        if self._uncommitted:
             self._redo("its partitions were lost")
         super().lost(partitions)
 
@@ -116,6 +168,15 @@ class BatchLane(StageLane):
         super()._forget(partitions, what)
         for partition in partitions:
             self._rewind_to.pop(partition, None)
+
+    def _begin(self, timeout_s: float) -> None:
+        """Open a transaction if there is none, and publish what was held back for it."""
+        if self._begun or not self._publisher.begin(timeout_s):
+            return
+        self._begun = True
+        begun, self._next = self._next, _Next()
+        self._records, self._since = begun.records, begun.since
+        self._publish(begun.publications)
 
     def _end(self, timeout_s: float) -> None:
         if self._ending is None:
@@ -131,13 +192,14 @@ class BatchLane(StageLane):
         self._close_transaction()
 
     def _redo(self, reason: str) -> None:
-        self._say("transaction_given_up", level=logging.WARNING, records=self._records, reason=reason)
+        self._say("transaction_given_up", level=logging.WARNING, records=self._uncommitted, reason=reason)
         self._publisher.give_up()
         self._rewind_to = self._core.rewind() | self._rewind_to  # where it is to begin already is earlier
         self._forget_counts()
+        self._next = _Next()
         self._close_transaction()
 
     def _close_transaction(self) -> None:
-        self._begun = False
+        self._begun = self._sealed = False
         self._records = 0
         self._ending = None

@@ -87,6 +87,13 @@ class LaneCore:
         """Records taken and not finished."""
         return sum(progress.unfinished for progress in self._partitions.values())
 
+    def unfinished_before(self, offsets: Offsets) -> int:
+        """The same without those from ``offsets`` on, where a partition has one."""
+        return sum(
+            progress.unfinished_before(offsets[at]) if at in offsets else progress.unfinished
+            for at, progress in self._partitions.items()
+        )
+
     @property
     def withholds(self) -> bool:
         """Whether finished records are kept from being committed for a while; see :class:`HaltPolicy`."""

@@ -218,16 +218,20 @@ class StageLane(ABC):
         taken = self._core.take(records, self._clock.wall_ms())
         start = self._clock.monotonic()
         self._observer.takes(taken, start)
-        self._publish(taken.publications)
+        self._put(taken.publications)
         if not taken.jobs:
             return
         tokens = 0
         for index, outcome in outcomes(self._stage, taken.jobs):
-            self._publish(self._core.settle(taken.tickets[index], outcome))
+            self._put(self._core.settle(taken.tickets[index], outcome))
             tokens += outcome.tokens if isinstance(outcome, Forward) else 0
         spent = self._clock.monotonic() - start
         self.record_s += (spent / len(taken.jobs) - self.record_s) * (_LAST_WEIGHT if self.record_s else 1.0)
         self._observer.computed(spent, tokens)
+
+    def _put(self, publications: Sequence[Publication]) -> None:
+        """What is to be published for records that were taken now."""
+        self._publish(publications)
 
     def _publish(self, publications: Iterable[Publication]) -> None:
         for publication in publications:

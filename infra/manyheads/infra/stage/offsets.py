@@ -1,5 +1,6 @@
 """Which offset of a partition may be committed: the end of its contiguous finished prefix."""
 
+from bisect import bisect_left
 from collections import deque
 
 
@@ -25,6 +26,10 @@ class PartitionProgress:
     def unfinished(self) -> int:
         """Offsets that are taken and not yet in the finished prefix."""
         return len(self._open)
+
+    def unfinished_before(self, offset: int) -> int:
+        """The same without those from ``offset`` on."""
+        return bisect_left(self._open, offset)
 
     def take(self, offset: int) -> None:
         """``offset`` was taken. Raises ValueError unless it is above all before it."""

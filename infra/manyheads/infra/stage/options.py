@@ -46,8 +46,8 @@ class StageOptions:
     commit_interval_s: float = 0.25
     transaction_records: int = 512
     transaction_interval_s: float = 0.5
-    busy_transaction_interval_s: float = 2.0
-    """the same while records keep coming: the end of a transaction costs some 50 ms in which none is taken"""
+    idle_transaction_interval_s: float = 0.05
+    """the same once no more records come: whoever reads the results waits for its end"""
     idle_wait_s: float = 0.05
     """how long a step waits for a record when there was none before; bounds how late the batch lane is seen"""
     starvation_s: float = 1.0

@@ -94,6 +94,7 @@ class Completions:
                     event(log, "commit_again", level=logging.WARNING, partition=partition, reason=str(raised))
                     time.sleep(_pause_s(tries))
                 else:
+                    self._job_log.note_done(finished.counts)
                     return True
         return False
 

@@ -97,8 +97,6 @@ class Job:
         self._resources = AsyncExitStack()
         self._owned: set[int] = set()
         self._active: dict[int, _Active] = {}
-        self._committed: set[int] = set()
-        """buckets that this process has seen to"""
         self._changed = asyncio.Event()
         self._failure: ManyheadsError | None = None
         self._plan: Plan
@@ -214,7 +212,7 @@ class Job:
                 return
             if self._plan.partition_of(bucket) not in self._owned or bucket in self._active:
                 continue
-            if bucket not in self._log.done and bucket not in self._committed:
+            if bucket not in self._log.done:
                 task = asyncio.create_task(self._do(bucket))
                 self._active[bucket] = _Active(self._spill.rows.get(bucket, 0), task)
                 task.add_done_callback(lambda _: self._changed.set())
@@ -250,7 +248,6 @@ class Job:
                 raise unwritable(self._options.destination.shown, error) from error
             return  # another process did it, and has cleaned up already
         await asyncio.to_thread(self._completions.commit, partition, finished)
-        self._committed.add(bucket)
         self._spill.drop(bucket)
 
     def _asks(self, bucket: int) -> list[Ask]:

@@ -162,6 +162,11 @@ class JobLog:
             for key, value in self._reader.read_to(self._reader.ends(partitions)):
                 self._note(key, value)
 
+    def note_done(self, counts: BucketCounts) -> None:
+        """A bucket that this process has committed, without waiting to read it."""
+        with self._lock:
+            self.done = {**self.done, counts.bucket: counts}
+
     def rejects(self) -> Iterator[Reject]:
         """All rejected rows of the job, from a reading of its own. Raises BrokerError."""
         reader = _Reader(self._settings, self._job)

@@ -12,7 +12,7 @@ from manyheads.infra.stage.options import LaneInput, StageOptions
 from manyheads.infra.stage.work import Job
 from manyheads.topics.names import Lane, ring
 from tests.support.stages import AskedStage
-from tests.unit.infra.stage_worker.loop import BATCH, LANES, LIVE, Start, StoppedClock, steps, total, write
+from tests.unit.infra.stage_worker.loop import BATCH, LANES, LIVE, Start, StoppedClock, steps, write
 
 
 def test_interactive_records_go_first_and_batch_records_in_small_bites(
@@ -98,21 +98,6 @@ def test_beside_interactive_traffic_a_bite_is_as_large_as_its_time_allows_and_a_
     begun = [at for _, _, at in bites]
     assert begun[1] - begun[0] == pytest.approx(0.006 * 4, abs=0.0011)
     assert begun[2] - begun[1] == pytest.approx(0.004 * 4, abs=0.0011)
-
-
-@pytest.mark.parametrize(("more", "committed"), [(False, 5), (True, 0)])
-def test_a_transaction_lasts_longer_while_records_keep_coming(
-    kafka: MemoryKafka, start: Start, time: StoppedClock, more: bool, committed: int
-) -> None:
-    worker = start(LANES[1:], StageOptions(transaction_interval_s=0.5, busy_transaction_interval_s=2.0))
-    for number in range(10):
-        if more or number < 5:
-            write(kafka, BATCH, range(number, number + 1))
-        time.seconds += 0.15
-        worker.step()
-    assert total(kafka.committed("batch")) == committed
-    steps(worker, time, 3, each_s=1.0)
-    assert total(kafka.committed("batch")) == (10 if more else 5)
 
 
 def test_inputs_of_one_lane_go_in_turns(kafka: MemoryKafka, start: Start, stage: AskedStage) -> None:

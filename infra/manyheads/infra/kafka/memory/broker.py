@@ -57,6 +57,7 @@ class MemoryBroker:
     def __init__(self, max_message_bytes: int) -> None:
         self.max_message_bytes = max_message_bytes
         self.away = False
+        self.undecided = False
         self.denied: set[str] = set()
         self.now_ms = 0
         self.partitions: dict[str, int] = {}
@@ -110,6 +111,10 @@ class MemoryBroker:
                 yield entry.record
             elif entry.transaction.committed is None:
                 return
+
+    def end(self, at: TopicPartition) -> int:
+        """The offset of the next record."""
+        return len(self._logs[at])
 
     def all_records(self, at: TopicPartition) -> Iterator[Record]:
         """Those of open and aborted transactions too."""

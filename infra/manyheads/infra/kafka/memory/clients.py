@@ -29,6 +29,8 @@ class MemoryConsumer:
         self._rebalance()
         records: list[Record] = []
         for at in sorted(self._member.assigned - self._paused):
+            if self._positions[at] > self._broker.end(at):  # the topic was made anew
+                self._positions[at] = 0
             for record in self._broker.visible(at, self._positions[at]):
                 if len(records) == limit:
                     return records
@@ -167,7 +169,7 @@ class MemoryTransactions(MemoryPublisher):
         return True
 
     def end(self, offsets: Offsets, membership: object, timeout_s: float) -> bool:
-        if self._broker.away:
+        if self._broker.away or self._broker.undecided:
             return False
         assert isinstance(membership, Membership)
         transaction, self._transaction = self._transaction, None

@@ -78,6 +78,15 @@ class MemoryKafka:
             self._broker.away = False
 
     @contextmanager
+    def undecided(self) -> Iterator[None]:
+        """Within it no transaction that is to be committed is decided yet; all else goes on."""
+        self._broker.undecided = True
+        try:
+            yield
+        finally:
+            self._broker.undecided = False
+
+    @contextmanager
     def denying(self, topic: str) -> Iterator[None]:
         """Within it nobody may write to the topic, which a publisher learns only from the delivery."""
         self._broker.denied.add(topic)
