@@ -128,6 +128,16 @@ async def test_several_processes_share_a_job(pipelines: Pipelines, log: Log, tmp
     assert predictions(rows_of(tmp_path / "out")).keys() == log.rows.keys()
 
 
+async def test_a_job_knows_of_what_it_did_itself_without_looking(
+    pipelines: Pipelines, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("manyheads.producers.reprocess.job._LOOK_EVERY_S", 3_600.0)
+    asked = options(EN, log.inputs, Destination(str(tmp_path / "out")), bucket_rows=10)
+    async with asyncio.timeout(120):
+        summary = await run_job(pipelines.stack.settings, asked)
+    assert summary.rows == len(log.rows) + len(log.rejected)
+
+
 async def test_what_a_job_would_be_is_counted_and_nothing_is_written(
     pipelines: Pipelines, log: Log, tmp_path: Path
 ) -> None:

@@ -45,8 +45,8 @@ class StageOptions:
     """records that each lane holds before it takes them, about"""
     commit_interval_s: float = 0.25
     transaction_records: int = 512
-    transaction_interval_s: float = 0.5
-    idle_transaction_interval_s: float = 0.05
+    transaction_interval_s: float = 1.0
+    idle_transaction_interval_s: float = 0.1
     """the same once no more records come: whoever reads the results waits for its end"""
     idle_wait_s: float = 0.05
     """how long a step waits for a record when there was none before; bounds how late the batch lane is seen"""
