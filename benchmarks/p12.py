@@ -97,7 +97,7 @@ def _dedupe(stack: LocalStack, tenants: Sequence[TenantName], folder: Path, rows
 def run(arguments: list[str]) -> int:
     """Print the rounds, the two runs and the verdicts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks p12")
-    parser.add_argument("--rows", type=int, default=10_000, help="of the log without repetition")
+    parser.add_argument("--rows", type=int, default=20_000, help="of the log without repetition")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--log-rows", type=int, default=200_000, help="of the log with repetition; 0 leaves it out")
     parser.add_argument("--tenants", type=int, default=10)

@@ -40,8 +40,14 @@ class EntityDecoder:
             scores: of each row's tags [texts, rows, tags], finite; at least one row.
         """
         exact = scores.astype(np.float64)
-        for text, path in zip(exact, self._best_paths(exact).tolist(), strict=True):
-            yield list(self._with_probabilities(text, path)) if any(path) else ()
+        paths = self._best_paths(exact).tolist()
+        named = [index for index, path in enumerate(paths) if any(path)]
+        if not named:
+            yield from ([] for _ in paths)
+            return
+        lattices = iter(zip(*self._lattices(exact[named] / self._temperature), strict=True))
+        for path in paths:
+            yield list(self._with_probabilities(path, *next(lattices))) if any(path) else []
 
     def _best_paths(self, scores: _Weights) -> npt.NDArray[np.int64]:
         """Viterbi: each text's tags of the highest sum [texts, rows]."""
@@ -59,8 +65,9 @@ class EntityDecoder:
             paths[:, row - 1] = origins[row - 1][each, paths[:, row]]
         return paths
 
-    def _with_probabilities(self, scores: _Weights, path: list[int]) -> Iterator[tuple[TaggedSpan, float]]:
-        forward, backward, local = self._lattice(scores / self._temperature)
+    def _with_probabilities(
+        self, path: list[int], forward: _Weights, backward: _Weights, local: _Weights
+    ) -> Iterator[tuple[TaggedSpan, float]]:
         for span in TagSet.decode(path):
             probability = float(forward[span.start, path[span.start]])
             for row in range(span.start + 1, span.end):
@@ -71,24 +78,26 @@ class EntityDecoder:
                 probability *= float(follows.sum() - follows[TagSet.inside(span.label)])
             yield span, min(max(probability, 0.0), 1.0)
 
-    def _lattice(self, scores: _Weights) -> tuple[_Weights, _Weights, _Weights]:
-        """Forward and backward weights [rows, tags], each row scaled so that forward sums to one, and the row's own.
+    def _lattices(self, scores: _Weights) -> tuple[_Weights, _Weights, _Weights]:
+        """Forward and backward weights [texts, rows, tags], each row scaled so that forward sums to one, and its own.
 
-        The probability of a tag in a row is forward x backward.
+        The probability of a tag in a row is forward x backward. Every text is computed as if it were alone.
         """
-        rows = len(scores)
+        texts, rows, tags = scores.shape
         # The floor keeps a sum from vanishing where BIO forbids all that the scores are for.
-        local = np.exp(np.maximum(scores - scores.max(axis=1, keepdims=True), _LOWEST))
+        local = np.exp(np.maximum(scores - scores.max(axis=2, keepdims=True), _LOWEST))
         forward = np.empty_like(local)
         backward = np.empty_like(local)
-        reached = self._start_weights
+        reached = np.broadcast_to(self._start_weights, (texts, tags))
         for row in range(rows):
-            reached = reached * local[row]
-            total = reached.sum()
-            local[row] /= total
-            forward[row] = reached / total
-            reached = forward[row] @ self._weights
-        backward[-1] = 1
+            reached = reached * local[:, row]
+            total = reached.sum(axis=1, keepdims=True)
+            local[:, row] /= total
+            forward[:, row] = reached / total
+            # A stack of products, not one of a matrix, whose sums would depend on how many texts there are.
+            reached = np.matmul(forward[:, row, np.newaxis], self._weights)[:, 0]
+        backward[:, -1] = 1
         for row in range(rows - 2, -1, -1):
-            backward[row] = self._weights @ (local[row + 1] * backward[row + 1])
+            ahead = local[:, row + 1] * backward[:, row + 1]
+            backward[:, row] = np.matmul(self._weights, ahead[:, :, np.newaxis])[:, :, 0]
         return forward, backward, local

@@ -169,7 +169,7 @@ class Head:
     def _answers(self, texts: Sequence[_Text]) -> Sequence[HeadOutput | ManyheadsError]:
         """What the head says of each of some texts with as many rows, in one run."""
         try:
-            logits, *scores = self._run(_feeds(texts))
+            logits, *scores = self._checked(self._run(_feeds(texts)), texts)
         except InternalError as error:
             # Whichever text it is that the graph fails on, the others are answered.
             return [error] if len(texts) == 1 else [self._answers([text])[0] for text in texts]
@@ -198,6 +198,21 @@ class Head:
             ) from error
         return outputs
 
+    def _checked(self, outputs: list[Floats], texts: Sequence[_Text]) -> list[Floats]:
+        found, expected = [each.shape for each in outputs], self._shapes(len(texts), len(texts[0].rows))
+        if found != expected:
+            raise InternalError(
+                ErrorCode.INTERNAL,
+                f"the head's graph gave outputs of {found} where {expected} was due; train and activate the head again",
+                cause="shape",
+            )
+        return outputs
+
+    def _shapes(self, texts: int, rows: int) -> list[tuple[int, ...]]:
+        """Of the outputs for some texts with so many rows each."""
+        intents = (texts, len(self.card.intents))
+        return [intents] if self.card.tagger is None else [intents, (texts * rows, len(self.card.tagger.tags))]
+
     def _intents(self, logits: Floats) -> Iterator[tuple[Intent, ...]]:
         with np.errstate(over="ignore", invalid="ignore"):  # infinitely far behind the best is a confidence of zero
             scaled = (logits - logits.max(axis=1, keepdims=True)) / np.float32(self.card.intent_temperature)
@@ -224,11 +239,7 @@ class Head:
     def _try_out(self) -> None:
         """Two texts: what the graph declares may not be what it does."""
         rows = 1 if self.card.view.rows is Rows.POOLED else 3
-        shapes = None
-        expected: list[tuple[int, int]] = [(1, len(self.card.intents))]
-        if self.card.tagger is not None:
-            shapes = np.zeros(rows, np.uint8)
-            expected.append((rows, len(self.card.tagger.tags)))
+        shapes = None if self.card.tagger is None else np.zeros(rows, np.uint8)
         values = np.random.default_rng(0).standard_normal((2, rows, self.card.width), np.float32)
         texts = [_Text(each, shapes, ()) for each in values]
         try:
@@ -236,7 +247,7 @@ class Head:
         except InternalError as error:
             raise corrupt(f"its graph does not run ({error.details['cause']})") from error
         for outputs in alone:
-            for name, output, shape in zip(self._outputs, outputs, expected, strict=True):
+            for name, output, shape in zip(self._outputs, outputs, self._shapes(1, rows), strict=True):
                 if output.shape != shape or not np.isfinite(output).all():
                     raise corrupt(f"its output {name} is {output.shape} or not finite, where its labels need {shape}")
         if self._takes_several:

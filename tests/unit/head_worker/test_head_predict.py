@@ -217,6 +217,26 @@ def test_where_a_run_fails_only_the_text_that_it_fails_on_has_an_error(
     assert outcomes == {index: output for index, output in alone.items() if index != 3}
 
 
+def test_a_graph_whose_outputs_take_another_shape_fails_its_own_texts_alone(
+    tagged_head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = [random_embedding(np.random.default_rng(seed), rows) for seed, rows in enumerate((7, 3, 7))]
+    alone = tagged_head.answer(embeddings[1])
+
+    def run(feeds: Feeds) -> list[Floats]:
+        intents, tags = real_run(feeds)
+        return [intents, tags if len(tags) == 3 else tags[1:]]
+
+    real_run = tagged_head._run
+    monkeypatch.setattr(tagged_head, "_run", run)
+    outcomes = dict(tagged_head.predict(embeddings))
+    assert outcomes[1] == alone
+    for index in (0, 2):
+        error = outcomes[index]
+        assert isinstance(error, InternalError)
+        assert "train" in error.message
+
+
 def test_the_article_head_reads_any_width() -> None:
     head = Head.load(article_head(1, space("random"), View.parse("words:1"), WIDTH))
     embedded = random_embedding(np.random.default_rng(0), 7).model_copy(update={"space": space("random")})

@@ -12,6 +12,10 @@ from manyheads.topics.tensor import TENSOR_EXT_TYPE, Tensor
 CONTENT_TYPE = "application/msgpack"
 
 
+_BUFFER_BYTES = 16 * 1024
+"""to begin with. msgpack's own choice, a megabyte, is taken from the system for every message and given back"""
+
+
 def _default(value: object) -> msgpack.ExtType:
     if isinstance(value, Tensor):
         return msgpack.ExtType(TENSOR_EXT_TYPE, value.to_bytes())
@@ -25,7 +29,7 @@ def _ext_hook(code: int, payload: bytes) -> Tensor | msgpack.ExtType:
 
 def pack(message: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> bytes:
     """One message as bytes. Raises WireError(message_too_large) beyond ``limit`` bytes."""
-    packed: bytes = msgpack.packb(message, default=_default, use_bin_type=True)
+    packed: bytes = msgpack.packb(message, default=_default, use_bin_type=True, buf_size=_BUFFER_BYTES)
     if len(packed) > limit:
         raise WireError(
             ErrorCode.MESSAGE_TOO_LARGE,

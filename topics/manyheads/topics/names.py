@@ -163,6 +163,7 @@ class StageTopic:
     transient: bool = False
 
 
+@lru_cache(_NAMES_REMEMBERED)
 def parse_stage_topic(topic: str) -> StageTopic | None:
     """The ring, cell and lane of a requests or embeddings topic; None for any other name."""
     parts = topic.split(".")

@@ -75,7 +75,6 @@ def _may_be_replied_to(topic: str) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
 def _is_embeddings(topic: str) -> bool:
     parsed = parse_stage_topic(topic)
     return parsed is not None and parsed.cell is not None

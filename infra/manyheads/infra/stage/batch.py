@@ -124,6 +124,8 @@ class BatchLane(StageLane):
     def _seal_when_due(self) -> None:
         age = self._clock.monotonic() - self._since
         patience = self._options.transaction_interval_s
+        if self.beside_live:
+            patience = max(patience, self._options.live_transaction_interval_s)
         if not self._busy:
             patience = min(patience, self._options.idle_transaction_interval_s)
         if self._records >= self._options.transaction_records or (self._records and age >= patience):

@@ -50,6 +50,8 @@ class StageLane(ABC):
         self._closing = False
         self.record_s = 0.0
         """seconds of compute that a record costs of late; 0 before the first"""
+        self.beside_live = False
+        """whether there is interactive traffic; the worker says so"""
         self._publisher = self._open_publisher(around.transport)
         self._consumer = around.transport.consumer(
             lane_input.group, lane_input.topic, self, prefetch_bytes=around.options.prefetch_bytes

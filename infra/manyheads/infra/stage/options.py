@@ -45,7 +45,9 @@ class StageOptions:
     """records that each lane holds before it takes them, about"""
     commit_interval_s: float = 0.25
     transaction_records: int = 512
-    transaction_interval_s: float = 1.0
+    transaction_interval_s: float = 0.5
+    live_transaction_interval_s: float = 2.0
+    """the same while there is interactive traffic: the brokers, whom live requests wait for, have work with each end"""
     idle_transaction_interval_s: float = 0.1
     """the same once no more records come: whoever reads the results waits for its end"""
     idle_wait_s: float = 0.05

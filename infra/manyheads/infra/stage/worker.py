@@ -171,7 +171,8 @@ class StageWorker:
 
     def _batch_turn(self, lane: StageLane, wait_s: float) -> int:
         began = self._clock.monotonic()
-        if began - self._last_interactive >= self._options.quiet_after_s:
+        lane.beside_live = began - self._last_interactive < self._options.quiet_after_s
+        if not lane.beside_live:
             return lane.turn(self._options.quiet_batch_take, wait_s)
         if began < self._batch_rests_until:
             return lane.turn(0, wait_s)

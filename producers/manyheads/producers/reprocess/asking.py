@@ -14,6 +14,7 @@ from manyheads.topics.names import TenantName
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _TRIES_OF_DEFECTS = 5
+_STARTED_AT_ONCE = 64
 
 # The whole job cannot go on: nothing that waits would mend it.
 _FATAL = frozenset(
@@ -77,7 +78,9 @@ class Asker:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                for each in asks:
+                for count, each in enumerate(asks):
+                    if count % _STARTED_AT_ONCE == 0:
+                        await asyncio.sleep(0)  # the first are on their way while the rest are made
                     taken = await self._slots.take(len(each.tenants))
                     await self._wait_for_turn()
                     tasks.create_task(self._one(each, outcomes, taken))

@@ -14,7 +14,7 @@ from manyheads.topics.names import job_group, job_topic
 
 _log = logging.getLogger(__name__)
 
-_POLL_S = 0.2
+_POLL_S = 0.05
 _LEAVE_S = 5.0
 _PREFETCH_BYTES = 64 * 1024
 

@@ -13,7 +13,18 @@ from manyheads.infra.stage.options import Clock, StageOptions
 from manyheads.infra.stage.worker import StageWorker
 from manyheads.topics.headers import DeadLetterReason
 from tests.support.stages import ANSWER, FAIL, AskedStage, request
-from tests.unit.infra.stage_worker.loop import BATCH, LANES, REPLIES, Start, StoppedClock, ids, steps, total, write
+from tests.unit.infra.stage_worker.loop import (
+    BATCH,
+    LANES,
+    LIVE,
+    REPLIES,
+    Start,
+    StoppedClock,
+    ids,
+    steps,
+    total,
+    write,
+)
 
 BATCH_LANE = LANES[1:]
 FOUR = StageOptions(batch_take=4, quiet_batch_take=4, transaction_records=4)
@@ -32,6 +43,20 @@ def test_a_transaction_ends_soon_when_no_more_records_come(
     assert total(kafka.committed("batch")) == committed
     steps(worker, time, 3, each_s=1.0)
     assert total(kafka.committed("batch")) == (10 if more else 5)
+
+
+def test_beside_interactive_traffic_a_transaction_lasts_longer(
+    kafka: MemoryKafka, start: Start, time: StoppedClock
+) -> None:
+    options = StageOptions(transaction_interval_s=0.5, live_transaction_interval_s=2.0, batch_share=1.0)
+    worker = start(LANES, options)
+    write(kafka, LIVE, range(100, 101))
+    worker.step()
+    write(kafka, BATCH, range(120))
+    steps(worker, time, 9, each_s=0.2)
+    assert total(kafka.committed("batch")) == 0
+    steps(worker, time, 3, each_s=0.2)
+    assert total(kafka.committed("batch")) > 0
 
 
 def test_while_a_transaction_ends_the_next_records_are_computed_and_published_once_it_has(

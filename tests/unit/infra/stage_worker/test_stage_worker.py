@@ -290,7 +290,16 @@ def test_two_workers_share_the_partitions_and_hand_over_without_loss_or_repetiti
     kafka: MemoryKafka, start: Start, time: StoppedClock, lane: LaneInput
 ) -> None:
     # The first commits only when it must.
-    first = start([lane], StageOptions(max_take=2, batch_take=2, commit_interval_s=1e6, transaction_interval_s=1e6))
+    first = start(
+        [lane],
+        StageOptions(
+            max_take=2,
+            batch_take=2,
+            commit_interval_s=1e6,
+            transaction_interval_s=1e6,
+            idle_transaction_interval_s=1e6,
+        ),
+    )
     write(kafka, lane.topic, range(20))
     steps(first, time, 8)
     assert kafka.committed(lane.group) == {}
