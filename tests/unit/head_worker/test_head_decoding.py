@@ -102,16 +102,19 @@ def test_any_finite_scores_give_allowed_spans_with_probabilities(rows: list[list
         end = span.end
 
 
-def test_texts_are_decoded_as_they_are_alone() -> None:
-    generator = np.random.default_rng(7)
-    tags = TagSet(3)
-    starts, transitions, *texts = (
-        generator.standard_normal(shape).astype(np.float32) * 3 for shape in ((7,), (7, 7), *[(9, 7)] * 40)
-    )
-    decoder = EntityDecoder(tags, starts, transitions, 0.8)
-    together = [list(spans) for spans in decoder.decode(np.stack(texts))]
-    assert together == [list(spans) for text in texts for spans in decoder.decode(text[np.newaxis])]
-    assert any(together)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 20), st.integers(2, 12))
+def test_texts_that_are_decoded_together_are_told_what_they_are_told_alone(
+    seed: int, labels: int, rows: int, texts: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    tags = TagSet(labels)
+    count = len(tags)
+    draw = [generator.standard_normal(shape, np.float32) * 3 for shape in ((texts, rows, count), count, (count, count))]
+    draw[0][::3, :, 0] += 100  # every third text has no entity
+    decoder = EntityDecoder(tags, draw[1], draw[2], 1.3)
+    alone = [next(iter(decoder.decode(each[np.newaxis]))) for each in draw[0]]
+    assert list(decoder.decode(draw[0])) == alone
+    assert not any(alone[::3])
 
 
 def test_the_loss_is_the_negative_log_likelihood(case: tuple[TagSet, Floats, Floats, Floats]) -> None:

@@ -11,9 +11,8 @@ from manyheads.topics.tensor import TENSOR_EXT_TYPE, Tensor
 
 CONTENT_TYPE = "application/msgpack"
 
-
 _BUFFER_BYTES = 16 * 1024
-"""to begin with. msgpack's own choice, a megabyte, is taken from the system for every message and given back"""
+"""to begin with: msgpack's own choice, a megabyte, may be taken from the system for every message and given back"""
 
 
 def _default(value: object) -> msgpack.ExtType:

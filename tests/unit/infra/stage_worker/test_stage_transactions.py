@@ -30,6 +30,15 @@ BATCH_LANE = LANES[1:]
 FOUR = StageOptions(batch_take=4, quiet_batch_take=4, transaction_records=4)
 
 
+def caught_at_its_end(kafka: MemoryKafka, start: Start, time: StoppedClock) -> StageWorker:
+    """A worker with four records in a transaction that Kafka has not ended yet, and four computed for the next."""
+    worker = start(BATCH_LANE, FOUR)
+    write(kafka, BATCH, range(8))
+    with kafka.undecided():
+        steps(worker, time, 4)
+    return worker
+
+
 @pytest.mark.parametrize(("more", "committed"), [(False, 5), (True, 0)])
 def test_a_transaction_ends_soon_when_no_more_records_come(
     kafka: MemoryKafka, start: Start, time: StoppedClock, more: bool, committed: int
@@ -62,12 +71,9 @@ def test_beside_interactive_traffic_a_transaction_lasts_longer(
 def test_while_a_transaction_ends_the_next_records_are_computed_and_published_once_it_has(
     kafka: MemoryKafka, start: Start, stage: AskedStage, time: StoppedClock
 ) -> None:
-    worker = start(BATCH_LANE, FOUR)
-    write(kafka, BATCH, range(8))
-    with kafka.undecided():
-        steps(worker, time, 4)
-        assert len(stage.jobs) == 8
-        assert len(kafka.read_uncommitted(REPLIES)) == 4
+    worker = caught_at_its_end(kafka, start, time)
+    assert len(stage.jobs) == 8
+    assert len(kafka.read_uncommitted(REPLIES)) == 4
     worker.step()
     assert len(kafka.read(REPLIES)) == total(kafka.committed("batch")) == 4
     steps(worker, time, 3)
@@ -90,11 +96,8 @@ def test_no_more_is_computed_meanwhile_than_the_next_transaction_has(
 def test_a_transaction_that_fails_at_its_end_takes_what_came_after_it_with_it(
     kafka: MemoryKafka, start: Start, stage: AskedStage, time: StoppedClock
 ) -> None:
-    worker = start(BATCH_LANE, FOUR)
-    write(kafka, BATCH, range(8))
-    with kafka.undecided():
-        steps(worker, time, 4)
-        kafka.time_out_transactions()
+    worker = caught_at_its_end(kafka, start, time)
+    kafka.time_out_transactions()
     steps(worker, time, 8)
     assert ids(kafka.read(REPLIES)) == list(range(8))
     assert len(stage.jobs) == 16
@@ -104,10 +107,7 @@ def test_a_transaction_that_fails_at_its_end_takes_what_came_after_it_with_it(
 def test_what_was_computed_meanwhile_is_committed_before_a_partition_goes(
     kafka: MemoryKafka, start: Start, stage: AskedStage, time: StoppedClock
 ) -> None:
-    first = start(BATCH_LANE, FOUR)
-    write(kafka, BATCH, range(8))
-    with kafka.undecided():
-        steps(first, time, 4)
+    first = caught_at_its_end(kafka, start, time)
     second = start(BATCH_LANE, replace(FOUR, instance="second"))
     steps(first, time, 1)
     assert ids(kafka.read(REPLIES)) == list(range(8))
@@ -120,10 +120,7 @@ def test_what_was_computed_meanwhile_is_committed_before_a_partition_goes(
 def test_what_was_computed_meanwhile_is_committed_at_a_stop(
     kafka: MemoryKafka, start: Start, stage: AskedStage, time: StoppedClock
 ) -> None:
-    worker = start(BATCH_LANE, FOUR)
-    write(kafka, BATCH, range(8))
-    with kafka.undecided():
-        steps(worker, time, 4)
+    worker = caught_at_its_end(kafka, start, time)
     worker.close()
     assert len(stage.jobs) == total(kafka.committed("batch")) == 8
     assert ids(kafka.read(REPLIES)) == list(range(8))
