@@ -16,8 +16,8 @@ _WAIT_S = 0.5
 
 
 @dataclass(slots=True)
-class _Next:
-    """What was taken and computed while a transaction ended: for the next one."""
+class _Collected:
+    """The records of a transaction, and what is to be published for them."""
 
     since: float = 0.0
     """when the first record was taken"""
@@ -25,7 +25,7 @@ class _Next:
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     """each partition's first offset"""
     publications: list[Publication] = field(default_factory=list)
-    """held back until it has begun"""
+    """held back until the transaction has begun"""
 
     def add(self, records: Sequence[Record], now: float) -> None:
         if self.records == 0:
@@ -52,11 +52,9 @@ class BatchLane(StageLane):
         """whether there were records when it last looked"""
         self._sealed = False
         """whether the transaction is to end: no more records belong to it"""
-        self._records = 0
-        """records of the open transaction"""
-        self._since = 0.0
-        """when the first of them was taken"""
-        self._next = _Next()
+        self._open = _Collected()
+        self._next = _Collected()
+        """taken and computed already, while the open transaction ends"""
         self._is_next = False
         """whether what is being processed is for the next transaction"""
         self._ending: dict[TopicPartition, int] | None = None
@@ -92,13 +90,7 @@ class BatchLane(StageLane):
             return
         self._seal_when_due()
         self._is_next = self._sealed or not self._begun
-        now = self._clock.monotonic()
-        if self._is_next:
-            self._next.add(records, now)
-        else:
-            if self._records == 0:
-                self._since = now
-            self._records += len(records)
+        (self._next if self._is_next else self._open).add(records, self._clock.monotonic())
         super()._process(records)
 
     def _put(self, publications: Sequence[Publication]) -> None:
@@ -122,19 +114,19 @@ class BatchLane(StageLane):
             self._redo(f"a publication failed: {broken.failure}")
 
     def _seal_when_due(self) -> None:
-        age = self._clock.monotonic() - self._since
+        age = self._clock.monotonic() - self._open.since
         patience = self._options.transaction_interval_s
         if self.beside_live:
             patience = max(patience, self._options.live_transaction_interval_s)
         if not self._busy:
             patience = min(patience, self._options.idle_transaction_interval_s)
-        if self._records >= self._options.transaction_records or (self._records and age >= patience):
+        if self._open.records >= self._options.transaction_records or (self._open.records and age >= patience):
             self._sealed = True
 
     @property
     def _uncommitted(self) -> int:
         """Records of the open transaction and of the next one."""
-        return self._records + self._next.records
+        return self._open.records + self._next.records
 
     @property
     def _unfinished(self) -> int:
@@ -152,7 +144,7 @@ class BatchLane(StageLane):
             self._begin(_WAIT_S)
             self._learn(self._publisher.deliveries(_WAIT_S if self._unfinished else 0))
             self._core.release_all()
-            if self._records and not self._unfinished:
+            if self._open.records and not self._unfinished:
                 self._end(_WAIT_S)
         if self._uncommitted:
             self._redo("it could not be committed in time")
@@ -176,9 +168,9 @@ class BatchLane(StageLane):
         if self._begun or not self._publisher.begin(timeout_s):
             return
         self._begun = True
-        begun, self._next = self._next, _Next()
-        self._records, self._since = begun.records, begun.since
-        self._publish(begun.publications)
+        self._open, self._next = self._next, _Collected()
+        held, self._open.publications = self._open.publications, []
+        self._publish(held)
 
     def _end(self, timeout_s: float) -> None:
         if self._ending is None:
@@ -198,10 +190,10 @@ class BatchLane(StageLane):
         self._publisher.give_up()
         self._rewind_to = self._core.rewind() | self._rewind_to  # where it is to begin already is earlier
         self._forget_counts()
-        self._next = _Next()
+        self._next = _Collected()
         self._close_transaction()
 
     def _close_transaction(self) -> None:
         self._begun = self._sealed = False
-        self._records = 0
+        self._open = _Collected()
         self._ending = None

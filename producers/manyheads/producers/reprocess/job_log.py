@@ -165,7 +165,7 @@ class JobLog:
     def note_done(self, counts: BucketCounts) -> None:
         """A bucket that this process has committed, without waiting to read it."""
         with self._lock:
-            self.done = {**self.done, counts.bucket: counts}
+            self._add(counts)
 
     def rejects(self) -> Iterator[Reject]:
         """All rejected rows of the job, from a reading of its own. Raises BrokerError."""
@@ -188,8 +188,10 @@ class JobLog:
         if key == PLAN and self.plan is None:
             self.plan = value
         elif key == DONE:
-            counts = BucketCounts(**json.loads(value))
-            self.done = {**self.done, counts.bucket: counts}
+            self._add(BucketCounts(**json.loads(value)))
+
+    def _add(self, counts: BucketCounts) -> None:
+        self.done = {**self.done, counts.bucket: counts}
 
 
 def unreachable(settings: KafkaSettings, error: KafkaError) -> BrokerError:
