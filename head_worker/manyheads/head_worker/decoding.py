@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from manyheads.head_worker.tags import Floats, TaggedSpan, TagSet
+from manyheads.head_worker.tags import OUTSIDE, Floats, TaggedSpan, TagSet
 
 _LOWEST = -200.0
 
@@ -26,12 +26,17 @@ class EntityDecoder:
 
     def __init__(self, tags: TagSet, starts: Floats, transitions: Floats, temperature: float) -> None:
         self._starts = starts.astype(np.float64) + tags.starts()
-        departures = transitions.astype(np.float64) + tags.transitions()
-        self._arrivals = np.ascontiguousarray(departures.T)
+        self._departures = transitions.astype(np.float64) + tags.transitions()
+        self._arrivals = np.ascontiguousarray(self._departures.T)
         """[to, from]: what is compared lies side by side"""
+        best = self._departures.max(axis=0)
+        self._best_into_entities = best[OUTSIDE + 1 :]
+        self._stays_outside = self._departures[OUTSIDE, OUTSIDE]
+        self._gain_of_leaving = best[OUTSIDE] - self._stays_outside
+        """what the way from an entity to O may have over that from O to O"""
         self._temperature = temperature
         self._start_weights = np.exp(self._starts / temperature)
-        self._weights = np.exp(departures / temperature)
+        self._weights = np.exp(self._departures / temperature)
 
     def decode(self, scores: Floats) -> Iterator[Sequence[tuple[TaggedSpan, float]]]:
         """The entities of each text, rising, each with its probability under the model.
@@ -40,29 +45,40 @@ class EntityDecoder:
             scores: of each row's tags [texts, rows, tags], finite; at least one row.
         """
         exact = scores.astype(np.float64)
-        paths = self._best_paths(exact).tolist()
-        named = [index for index, path in enumerate(paths) if any(path)]
-        if not named:
-            yield from ([] for _ in paths)
-            return
-        lattices = iter(zip(*self._lattices(exact[named] / self._temperature), strict=True))
-        for path in paths:
-            yield list(self._with_probabilities(path, *next(lattices))) if any(path) else []
+        doubtful = np.flatnonzero(~self._surely_outside(exact))
+        paths = self._best_paths(exact[doubtful]).tolist() if len(doubtful) else []
+        named = {text: path for text, path in zip(doubtful.tolist(), paths, strict=True) if any(path)}
+        lattices = zip(*self._lattices(exact[list(named)] / self._temperature), strict=True) if named else iter(())
+        for text in range(len(exact)):
+            path = named.get(text)
+            yield [] if path is None else list(self._with_probabilities(path, *next(lattices)))
+
+    def _surely_outside(self, scores: _Weights) -> npt.NDArray[np.bool_]:
+        """Whether a text has no entity, as far as that can be told from its rows one by one [texts].
+
+        Against the sequence of nothing but O any other loses, in each row of an entity, at least ``lead``, and gains at
+        most once for each of them by leaving it.
+        """
+        outside, inside = scores[:, :, OUTSIDE], scores[:, :, OUTSIDE + 1 :]
+        lead = outside + self._stays_outside - (inside + self._best_into_entities).max(axis=2)
+        first = inside[:, 0] + self._starts[OUTSIDE + 1 :]
+        lead[:, 0] = outside[:, 0] + self._starts[OUTSIDE] - first.max(axis=1)
+        return np.asarray((lead > self._gain_of_leaving).all(axis=1))
 
     def _best_paths(self, scores: _Weights) -> npt.NDArray[np.int64]:
         """Viterbi: each text's tags of the highest sum [texts, rows]."""
-        texts, rows, _ = scores.shape
-        best = scores[:, 0] + self._starts
-        origins = []
+        texts, rows, tags = scores.shape
+        best = np.empty((rows, texts, tags))
+        best[0] = scores[:, 0] + self._starts
         for row in range(1, rows):
-            candidates = best[:, None] + self._arrivals
-            origins.append(candidates.argmax(axis=2))
-            best = candidates.max(axis=2) + scores[:, row]
+            # [from, texts, to]: the largest of rows that lie side by side is found fastest.
+            candidates = best[row - 1].T[:, :, np.newaxis] + self._departures[:, np.newaxis]
+            best[row] = candidates.max(axis=0) + scores[:, row]
         paths = np.empty((texts, rows), np.int64)
-        paths[:, -1] = best.argmax(axis=1)
-        each = np.arange(texts)
+        paths[:, -1] = best[-1].argmax(axis=1)
         for row in range(rows - 1, 0, -1):
-            paths[:, row - 1] = origins[row - 1][each, paths[:, row]]
+            # Where the best came from is sought again, for the one tag that is asked for.
+            paths[:, row - 1] = (best[row - 1] + self._arrivals[paths[:, row]]).argmax(axis=1)
         return paths
 
     def _with_probabilities(

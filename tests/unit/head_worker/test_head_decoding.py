@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manyheads.head_worker.decoding import EntityDecoder
-from manyheads.head_worker.tags import FORBIDDEN, Floats, TaggedSpan, TagSet
+from manyheads.head_worker.tags import FORBIDDEN, OUTSIDE, Floats, TaggedSpan, TagSet
 from manyheads.head_worker.training.crf import crf_gradients
 
 
@@ -61,10 +61,29 @@ def _all_paths(tags: TagSet, rows: int) -> Iterator[np.ndarray]:
     yield from (np.array(path) for path in product(range(len(tags)), repeat=rows))
 
 
-def test_decoding_finds_the_best_sequence(case: tuple[TagSet, Floats, Floats, Floats]) -> None:
+@pytest.mark.parametrize("outside", [0, 2, 4, 6])
+def test_decoding_finds_the_best_sequence(case: tuple[TagSet, Floats, Floats, Floats], outside: float) -> None:
     tags, scores, starts, transitions = case
+    scores[:, OUTSIDE] += outside  # from texts with many entities to texts that have none, and doubtful ones
     best = max(
         _all_paths(tags, len(scores)),
+        key=lambda path: _score(scores, path, starts + tags.starts(), transitions + tags.transitions()),
+    )
+    (spans,) = EntityDecoder(tags, starts, transitions, 1.0).decode(scores[np.newaxis])
+    assert [span for span, _ in spans] == list(TagSet.decode(list(best)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(1, 6))
+def test_a_text_is_told_to_have_no_entity_only_if_the_best_sequence_has_none(
+    seed: int, rows: int, outside: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    tags = TagSet(1)
+    scores, starts, transitions = (generator.standard_normal(shape, np.float32) * 3 for shape in ((rows, 3), 3, (3, 3)))
+    # Rows that are told by a little, and an entity that begins or ends with a gain.
+    scores[:, OUTSIDE] = scores.max(axis=1) + np.float32(outside)
+    best = max(
+        _all_paths(tags, rows),
         key=lambda path: _score(scores, path, starts + tags.starts(), transitions + tags.transitions()),
     )
     (spans,) = EntityDecoder(tags, starts, transitions, 1.0).decode(scores[np.newaxis])

@@ -1,7 +1,7 @@
 """Follow the registry topic: a thread that reads it and publishes a new snapshot for every batch of records."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Condition, Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -154,7 +154,7 @@ class RegistryFollower:
             consumer.close()
 
     def _follow(self, consumer: Consumer) -> None:
-        behind = {assigned.partition for assigned in consumer.assignment()}
+        unread = {assigned.partition for assigned in consumer.assignment()}
         changes: Changes = {}
         while not self._stopping.is_set():
             for message in _batch(consumer):
@@ -163,18 +163,20 @@ class RegistryFollower:
                     self._take(message, changes)
                     self._read[partition] = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    behind.discard(partition)
+                    unread.discard(partition)
                     self._read[partition] = offset
                 else:
                     event(_log, "registry_fetch_failed", level=logging.WARNING, error=error.str())
-            self._measure(consumer)
+            ends = _ends(consumer)
+            self._measure(ends)
+            # Kafka tells of an end only when it has waited half a second for more.
+            unread -= {partition for partition, end in ends.items() if 0 <= end <= self._read.get(partition, -1)}
             # Nobody sees the registry before it is whole, so the first snapshot is built once.
-            if not behind:
+            if not unread:
                 self._publish(changes)
                 changes = {}
 
-    def _measure(self, consumer: Consumer) -> None:
-        ends = {each.partition: consumer.get_watermark_offsets(each, cached=True)[1] for each in consumer.assignment()}
+    def _measure(self, ends: Mapping[int, int]) -> None:
         if min(ends.values()) < 0:
             return  # the broker has not answered yet
         behind = sum(max(0, end - self._read.get(partition, 0)) for partition, end in ends.items())
@@ -213,6 +215,11 @@ class RegistryFollower:
             self._snapshot = snapshot
             self._loaded = True
             self._changed.notify_all()
+
+
+def _ends(consumer: Consumer) -> dict[int, int]:
+    """By partition, where it ended when something was last fetched of it; negative before that."""
+    return {each.partition: consumer.get_watermark_offsets(each, cached=True)[1] for each in consumer.assignment()}
 
 
 def _batch(consumer: Consumer) -> Iterator[Message]:
