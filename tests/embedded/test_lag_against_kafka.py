@@ -54,7 +54,7 @@ def described(settings: KafkaSettings, jars: str, *groups: str) -> Table:
     """What the command prints of the groups."""
     chosen = [argument for group in groups for argument in ("--group", group)]
     servers = ["--bootstrap-server", settings.bootstrap_servers]
-    java = [str(find_java()), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars, COMMAND]
+    java = [str(find_java().program), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars, COMMAND]
     answer = subprocess.run(
         [*java, *servers, "--describe", *chosen, "--timeout", f"{PATIENCE_S * 1_000:.0f}"],
         capture_output=True,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manyheads.infra.broker import EmbeddedKafka, Login, ports
-from manyheads.infra.broker.java import find_java, java_version
+from manyheads.infra.broker.java import Java, find_java, java_version
 from manyheads.infra.broker.node import Node, java_options, node_properties, properties_text
 from manyheads.infra.broker.ports import free_ports, is_free
 from manyheads.infra.broker.probe import serving_brokers
@@ -137,9 +137,9 @@ def test_java_home_comes_first_unless_it_is_too_old(tmp_path: Path, monkeypatch:
     old = fake_java(tmp_path / "old", 'openjdk version "11.0.2"')
     monkeypatch.setenv("PATH", f"{new.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("JAVA_HOME", str(old.parent.parent))
-    assert find_java() == new
+    assert find_java() == Java(new, 21)
     monkeypatch.setenv("JAVA_HOME", str(new.parent.parent))
-    assert find_java() == new
+    assert find_java() == Java(new, 21)
 
 
 def test_a_machine_without_java_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

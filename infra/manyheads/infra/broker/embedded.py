@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from manyheads.infra.broker.class_archive import ClassArchive
 from manyheads.infra.broker.jars import class_path
 from manyheads.infra.broker.java import find_java
 from manyheads.infra.broker.node import Node, java_options, node_properties, properties_text
@@ -31,6 +32,9 @@ _KILLED_S = 15.0
 # deleted anyway nobody gains from that.
 _STOP_KEEPING_DATA_S = 15.0
 _STOP_S = 2.0
+_STOP_RECORDING_S = 30.0
+"""Java writes its archive of Kafka's classes in 3 to 6 s, once on a machine"""
+_ORDERLY = (0, 128 + signal.SIGTERM)
 _LOOK_EVERY_S = 0.03
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16_384
@@ -91,6 +95,8 @@ class EmbeddedKafka:
         self._nodes: tuple[Node, ...] = ()
         self._running: set[int] = set()
         self._java = ""
+        self._recorded: ClassArchive | None = None
+        """what Java writes when the broker ends"""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -136,11 +142,14 @@ class EmbeddedKafka:
             if self._guard is not None:
                 return
             self._check_data_dir()
-            self._java = str(find_java())
-            jars = class_path()
+            java, jars = find_java(), class_path()
+            archive = ClassArchive.of(java, jars)
+            self._java = str(java.program)
+            # In a cluster a broker that ends would keep the others waiting.
+            self._recorded = None if archive.exists or self._brokers > 1 else archive
             try:
                 self._guard = Guard(self._data_dir)
-                self._start_cluster(self._guard, jars)
+                self._start_cluster(self._guard, jars, archive.options())
             except BaseException:
                 self._close()
                 raise
@@ -248,11 +257,11 @@ class EmbeddedKafka:
                 brokers=self._brokers,
             )
 
-    def _start_cluster(self, guard: Guard, jars: str) -> None:
+    def _start_cluster(self, guard: Guard, jars: str, more_options: Sequence[str]) -> None:
         for attempt in range(_PORT_ATTEMPTS):
             self._nodes = self._choose_ports(guard.folder)
             for node in self._nodes:
-                _write_files(node, self._nodes, self._login, jars)
+                _write_files(node, self._nodes, self._login, java_options(node, jars, more_options))
             self._format(guard)
             for node in self._nodes:
                 self._run(guard, node)
@@ -303,7 +312,9 @@ class EmbeddedKafka:
 
     def _run(self, guard: Guard, node: Node) -> None:
         self._running.add(node.id)
-        guard.run(_name(node.id), self._command(node, "kafka.Kafka", str(node.properties_file)), node.log)
+        options = () if self._recorded is None else self._recorded.recording(node.class_archive_draft)
+        command = self._command(node, *options, "kafka.Kafka", str(node.properties_file))
+        guard.run(_name(node.id), command, node.log)
 
     def _wait_until_serving(self, guard: Guard) -> None:
         until = time.monotonic() + self._start_timeout_s
@@ -324,11 +335,15 @@ class EmbeddedKafka:
     def _end(self, guard: Guard, nodes: Sequence[int], patience_s: float) -> None:
         for node in nodes:
             guard.signal(_name(node), signal.SIGTERM)
-        until = time.monotonic() + patience_s
+        until = time.monotonic() + (patience_s if self._recorded is None else _STOP_RECORDING_S)
         for node in nodes:
-            if guard.wait(_name(node), max(0.0, until - time.monotonic())) is None:
+            code = guard.wait(_name(node), max(0.0, until - time.monotonic()))
+            if code is None:
                 guard.signal(_name(node), signal.SIGKILL)
                 guard.wait(_name(node), _KILLED_S)
+            elif self._recorded is not None and code in _ORDERLY:
+                self._recorded.keep(self._nodes[node].class_archive_draft)
+                self._recorded = None
             self._running.discard(node)
 
     def _close(self) -> None:
@@ -343,12 +358,12 @@ def _name(node: int) -> str:
     return f"node-{node}"
 
 
-def _write_files(node: Node, nodes: Sequence[Node], login: Login | None, jars: str) -> None:
+def _write_files(node: Node, nodes: Sequence[Node], login: Login | None, options: str) -> None:
     for folder in (node.data, node.temporary):
         folder.mkdir(parents=True, exist_ok=True)
     logging = resources.files(__package__).joinpath(node.logging_file.name).read_text("utf-8")
     node.logging_file.write_text(logging, "utf-8")
-    node.options_file.write_text(java_options(node, jars), "utf-8")
+    node.options_file.write_text(options, "utf-8")
     node.properties_file.touch(mode=0o600)  # it has the password
     node.properties_file.write_text(properties_text(node_properties(node, nodes, login)), "ascii")
 

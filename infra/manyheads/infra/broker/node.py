@@ -1,6 +1,6 @@
 """What one Kafka node is told: its server.properties and its command line. Pure; the cluster writes and runs them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,11 @@ class Node:
     @property
     def options_file(self) -> Path:
         return self.folder / "java.options"
+
+    @property
+    def class_archive_draft(self) -> Path:
+        """What Java writes in the end, where there was no archive of Kafka's classes."""
+        return self.temporary / "classes.jsa"
 
     @property
     def properties_file(self) -> Path:
@@ -152,7 +157,7 @@ def _escaped(value: str) -> str:
     return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in characters)
 
 
-def java_options(node: Node, class_path: str) -> str:
+def java_options(node: Node, class_path: str, more: Iterable[str] = ()) -> str:
     """The options of Java for this node's processes, as the text of an argument file (``java @FILE``).
 
     C1 alone and the serial collector start fast and stay small. What Java would leave in the system's temporary
@@ -169,6 +174,7 @@ def java_options(node: Node, class_path: str) -> str:
         f"-Djava.io.tmpdir={node.temporary}",
         f"-Dlog4j2.configurationFile={node.logging_file}",
         f"-Dkafka.logs.dir={node.folder}",
+        *more,
         "-cp",
         class_path,
     )
