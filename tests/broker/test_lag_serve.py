@@ -14,6 +14,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 
+import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -141,6 +142,23 @@ def test_it_serves_what_the_command_says(
         assert exporter.get("/nothing-here")[0] == 404
         assert exporter.stop() == 0
     assert "Traceback" not in exporter.log.read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--fail-on", "STALL", "--json"], ["--watch", "--every", "0.2"]])
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (["--group", "nlu.en.c0.hed"], "no group matches --group 'nlu.en.c0.hed'"),
+        (["--ring", "nope"], "no ring here is called 'nope'"),
+    ],
+)
+def test_what_matches_nothing_is_an_error(
+    kafka_settings: KafkaSettings, asked: list[str], problem: str, options: list[str]
+) -> None:
+    said = CliRunner().invoke(app, ["lag", "-b", kafka_settings.bootstrap_servers, *asked, "--over", "0", *options])
+    assert said.exit_code == 1, said.output
+    assert said.stderr.startswith(f"error: {problem}")
+    assert said.stdout == "", "nothing that could be read as well"
 
 
 def test_without_kafka_it_lives_and_is_not_ready(tmp_path: Path) -> None:

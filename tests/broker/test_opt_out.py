@@ -1,25 +1,29 @@
 """A tenant that opts out of retention, and one that is deleted: over a whole pipeline, and what Kafka keeps of them."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from fsspec.implementations.local import LocalFileSystem
 
 from manyheads.cli.catalogue import read_registry
 from manyheads.cli.tenants import run_delete, run_retention
 from manyheads.infra.admin import TopicAdmin
 from manyheads.infra.kafka.history import History
 from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.store import ModelStore
 from manyheads.producers import Client
 from manyheads.topics.catalogue import ring_topics
 from manyheads.topics.errors import ArtifactError, ErrorCode, InvalidRequest, RoutingError
 from manyheads.topics.names import CellName, Lane, RingName, TenantName, embeddings_topic, tenant
 from manyheads.topics.partitions import tenant_keys
-from manyheads.topics.registry import PlacementRecord
-from tests.broker.pipelines import C0, EN, SHOP, Pipelines
+from manyheads.topics.registry import HeadRecord, PlacementRecord, placement_key
+from tests.broker.pipelines import C0, C1, EN, SHOP, Pipelines
 from tests.broker.test_replay import asked, placed, replayed
 
 TEXTS = [example.text for example in SHOP.held_out]
@@ -125,6 +129,85 @@ async def test_a_deleted_tenant_is_gone(pipelines: Pipelines, capsys: pytest.Cap
         with pytest.raises(RoutingError) as caught:
             await asked_for_ever(client, who)  # until the workers have seen it
     assert caught.value.code is ErrorCode.UNKNOWN_TENANT
+
+
+def owner(pipelines: Pipelines, name: str, content: bytes) -> HeadRecord:
+    """The head of a tenant of the test's own, whose file nobody shares."""
+    head = pipelines.heads["en"].model_copy(
+        update={"tenant": tenant(name), "artifact": pipelines.stack.store.put("head.onnx", content)}
+    )
+    placement = PlacementRecord(ring=EN, tenant=head.tenant, cell=C0, head=head.version)
+    pipelines.en.registrar.writer.put(head, placement)
+    return head
+
+
+def delete(pipelines: Pipelines, head: HeadRecord, store: ModelStore | None = None) -> None:
+    url = (store or pipelines.stack.store).url
+    run_delete(head.tenant, EN, pipelines.stack.settings.bootstrap_servers, url, confirmed=True)
+
+
+def registered(pipelines: Pipelines, head: HeadRecord) -> tuple[bool, bool]:
+    """Whether the tenant is placed, and its head known."""
+    snapshot = read_registry(pipelines.stack.settings)
+    placement = snapshot.placement(EN, head.tenant)
+    return placement is not None, snapshot.head(EN, head.tenant, head.version) is not None
+
+
+def test_nothing_is_deleted_with_another_store_than_the_rings(
+    pipelines: Pipelines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = owner(pipelines, "elsewhere", b"a file of its own")
+    with pytest.raises(ArtifactError, match=r"nothing was deleted.*MANYHEADS_STORE_URL"):
+        delete(pipelines, head, ModelStore(str(tmp_path)))
+    assert registered(pipelines, head) == (True, True)
+    assert pipelines.stack.store.fetch(head.artifact).exists()
+    assert capsys.readouterr().out == ""
+    delete(pipelines, head)
+    assert registered(pipelines, head) == (False, False)
+
+
+def test_a_delete_that_the_store_refused_is_done_again(
+    pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = owner(pipelines, "refused", b"a file that stays at first")
+
+    def refuse(_files: LocalFileSystem, path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "rm_file", refuse)
+        with pytest.raises(ArtifactError, match=r"Permission denied.*run the command again"):
+            delete(pipelines, head)
+    assert registered(pipelines, head) == (False, True)
+    delete(pipelines, head)
+    assert "deleted: no placement, 1 heads and 1 files of" in capsys.readouterr().out
+    assert registered(pipelines, head) == (False, False)
+    with pytest.raises(ArtifactError):
+        pipelines.stack.store.fetch(head.artifact)
+
+
+def test_a_delete_that_ended_after_the_files_is_done_again(
+    pipelines: Pipelines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = owner(pipelines, "half-deleted", b"a file that is gone")
+    pipelines.en.registrar.writer.delete(placement_key(EN, head.tenant))
+    pipelines.stack.store.remove(head.artifact)
+    delete(pipelines, head)
+    assert "1 heads and 0 files of tenant half-deleted in ring en; 1 files were gone already" in capsys.readouterr().out
+    assert registered(pipelines, head) == (False, False)
+
+
+def test_what_remains_in_every_cell_is_named(pipelines: Pipelines, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tenant of one cell may have been in the other before."""
+    head = owner(pipelines, "moved", b"a file that moved")
+    run_retention(head.tenant, EN, pipelines.stack.settings.bootstrap_servers, transient=True)
+    told = capsys.readouterr().out
+    assert all(f"  {embeddings_topic(EN, each)}: until" in told for each in (C0, C1))
+    delete(pipelines, head)
+    told = capsys.readouterr().out
+    for each in (C0, C1):
+        for transient in (False, True):
+            assert f"  {embeddings_topic(EN, each, transient=transient)}: until" in told
 
 
 async def asked_for_ever(client: Client, who: TenantName) -> None:

@@ -3,12 +3,16 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition as Position
+from confluent_kafka.admin import AdminClient
 
+from manyheads.cli.moments import shown
 from manyheads.cli.replay import ReplayRequest, replay
-from manyheads.cli.replay_report import ReplayReport
+from manyheads.cli.replay_report import ReplayReport, show_report
 from manyheads.head_worker import Head
 from manyheads.head_worker.replay import Said
 from manyheads.head_worker.replay.comparison import Entity
@@ -17,6 +21,7 @@ from manyheads.infra.kafka.history import History
 from manyheads.producers import Answer, Client
 from manyheads.topics.errors import ErrorCode, InvalidRequest, ManyheadsError, RoutingError
 from manyheads.topics.names import Lane, TenantName, embeddings_topic, tenant
+from manyheads.topics.partitions import partition_of
 from manyheads.topics.registry import PlacementRecord
 from manyheads.topics.views import View
 from tests.broker.pipelines import C0, EN, SHOP, Pipelines
@@ -139,6 +144,64 @@ async def test_no_more_than_the_limit_and_the_span_of_time(pipelines: Pipelines)
     assert replayed(pipelines, who, head, until="30m").coverage.embeddings == 0
     with pytest.raises(InvalidRequest):
         replayed(pipelines, who, head, since="30m", until="1h")
+
+
+async def test_a_span_that_begins_before_1970_has_all_there_is(pipelines: Pipelines) -> None:
+    who = placed(pipelines, "replay-old")
+    await asked(pipelines, who, TEXTS[:2])
+    head = pipelines.heads["en"].version
+    assert [replayed(pipelines, who, head, since=since).coverage.compared for since in ("99999d", "1969-12-31")] == [
+        2,
+        2,
+    ]
+
+
+def delete_before(pipelines: Pipelines, topic: str, partition: int, offset: int) -> None:
+    """As retention does; -1: all that there is."""
+    admin = AdminClient({**pipelines.stack.settings.confluent()})
+    for future in admin.delete_records([Position(topic, partition, offset)]).values():
+        future.result(30)
+
+
+async def test_a_lane_that_was_emptied_long_ago_hides_nothing(
+    pipelines: Pipelines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who = placed(pipelines, "replay-emptied")
+    await asked(pipelines, who, TEXTS[:1], Lane.BATCH)
+    await asked(pipelines, who, TEXTS[:3])
+    topic = embeddings_topic(EN, C0, Lane.BATCH)
+    with History(pipelines.stack.settings) as history:
+        partition = partition_of(who.encode(), history.partitions(topic))
+    delete_before(pipelines, topic, partition, -1)
+    report = replayed(pipelines, who, pipelines.heads["en"].version)
+    assert report.coverage.embeddings == 3
+    assert (report.window.kept_since_ms, report.window.emptied) == (None, (topic,))
+    show_report(report, as_json=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"nothing of this span is kept in a partition of {topic}: retention may have deleted" in told
+
+
+async def test_from_when_on_nothing_is_missing_is_told(
+    pipelines: Pipelines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who = placed(pipelines, "replay-cut")
+    head = pipelines.heads["en"].version
+    await asked(pipelines, who, TEXTS[:3])
+    topic = embeddings_topic(EN, C0)
+    with History(pipelines.stack.settings) as history:
+        partition = partition_of(who.encode(), history.partitions(topic))
+        stretches = history.stretches(topic, [partition], 0)
+        mine = [each for portion in history.read(stretches, {who.encode()}) for each in portion.records]
+    delete_before(pipelines, topic, partition, mine[1].offset)
+    report = replayed(pipelines, who, head)
+    assert report.coverage.embeddings == 2
+    first_ms = mine[1].timestamp_ms
+    assert (report.window.kept_since_ms, report.window.emptied) == (first_ms, ())
+    show_report(report, as_json=False)
+    assert f"retention may have deleted some of what was before {shown(first_ms)}" in capsys.readouterr().out
+    # A span that begins with the first record that is left lacks nothing.
+    since = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=first_ms)
+    assert replayed(pipelines, who, head, since=since.isoformat()).window.kept_since_ms is None
 
 
 async def test_nothing_is_written(pipelines: Pipelines) -> None:

@@ -14,6 +14,7 @@ from manyheads.infra.settings import KafkaSettings
 from manyheads.producers import Client
 from manyheads.producers.reprocess.estimate import estimated
 from manyheads.producers.reprocess.options import Destination, OutputFormat, Pace
+from manyheads.producers.reprocess.preparation import Preparation
 from manyheads.topics.catalogue import TopicSpec
 from manyheads.topics.errors import InvalidRequest
 from manyheads.topics.names import Lane, requests_topic
@@ -83,6 +84,9 @@ async def test_each_row_is_answered_as_a_client_would_be_and_each_text_sent_once
     assert (again.rows, again.rejected, again.sent) == (summary.rows, summary.rejected, 0)
     with pytest.raises(InvalidRequest, match="holds the output of job"):
         await run_job(settings, options(EN, log.inputs, Destination(str(out)), limit=3))
+    out.rename(tmp_path / "elsewhere")
+    with pytest.raises(InvalidRequest, match="are done, and their output is not in"):
+        await run_job(settings, options(EN, log.inputs, Destination(str(out))))
 
 
 async def test_json_lines_and_topics_have_the_same_rows(pipelines: Pipelines, log: Log, tmp_path: Path) -> None:
@@ -149,3 +153,65 @@ async def test_what_a_job_would_be_is_counted_and_nothing_is_written(
     assert found.probe.answers == found.pairs
     assert found.seconds
     assert not (tmp_path / "out").exists()
+
+
+def topic_of(settings: KafkaSettings, *partitions: list[Any]) -> str:
+    """A topic with a record for each value, which is its column ``x``; those of a list are in one partition."""
+    name = f"reprocess-{uuid.uuid4().hex[:8]}"
+    with TopicAdmin(settings) as admin:
+        admin.ensure([TopicSpec(name, len(partitions))])
+    producer = Producer(settings.confluent())
+    for number, values in enumerate(partitions):
+        for value in values:
+            producer.produce(name, json.dumps({"t": SHOP.tenant, "q": "hello", "x": value}), partition=number)
+    producer.flush()
+    return name
+
+
+def abort_a_record(settings: KafkaSettings, topic: str, partition: int) -> None:
+    """The partition has offsets, and nothing that a reader of committed records finds."""
+    producer = Producer(settings.confluent() | {"transactional.id": f"aborts-{uuid.uuid4().hex[:8]}"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, b'{"x": {}}', partition=partition)
+    producer.flush()
+    producer.abort_transaction(30)
+
+
+@pytest.mark.parametrize("partitions", [(["s", None], [{"y": 1}]), ([{"y": 1}], ["s", None])])
+async def test_a_topics_columns_have_one_type_over_its_partitions(
+    pipelines: Pipelines, tmp_path: Path, partitions: tuple[list[Any], ...]
+) -> None:
+    settings = pipelines.stack.settings
+    out = Destination(str(tmp_path / "out"), OutputFormat.JSONL)
+    asked = options(EN, [f"topic:{topic_of(settings, *partitions)}"], out)
+    await run_job(settings, asked)
+    found = {(row["input_file"][-2:], row["input_row"]): row["x"] for row in rows_of(tmp_path / "out", out.format)}
+    assert found == {
+        (f"/{number}", offset): value for number, values in enumerate(partitions) for offset, value in enumerate(values)
+    }
+
+
+@pytest.mark.parametrize("partitions", [([None], [3]), ([3], [None]), ([None], [None, 3], [None])])
+async def test_a_partition_without_a_value_takes_its_topics_type(
+    pipelines: Pipelines, partitions: tuple[list[Any], ...]
+) -> None:
+    settings = pipelines.stack.settings
+    asked = options(EN, [f"topic:{topic_of(settings, *partitions)}"], Destination("out"))
+    plan = Preparation(settings, asked).own_plan()
+    assert [str(extra.field.type) for extra in plan.extras] == ["int64"]
+    assert plan.rows == sum(len(values) for values in partitions)
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+async def test_a_partition_may_be_empty_and_a_topic_may_not(pipelines: Pipelines, tmp_path: Path, empty: int) -> None:
+    settings = pipelines.stack.settings
+    topic = topic_of(settings, *([], [3]) if empty == 0 else ([3], []))
+    abort_a_record(settings, topic, empty)
+    summary = await run_job(settings, options(EN, [f"topic:{topic}"], Destination(str(tmp_path / "out"))))
+    assert (summary.rows, summary.rejected) == (1, 0)
+    nothing = topic_of(settings, [], [])
+    for number in (0, 1):
+        abort_a_record(settings, nothing, number)
+    with pytest.raises(InvalidRequest, match=f"topic:{nothing} is empty: leave it out"):
+        Preparation(settings, options(EN, [f"topic:{nothing}"], Destination("out"))).own_plan()

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -444,3 +445,45 @@ async def test_a_client_is_opened_once(world: World) -> None:
             await client.open()
     with pytest.raises(ClientClosed, match="make another"):
         await client.open()
+
+
+async def in_another_loop(attempt: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """What a thread's own event loop makes of it."""
+    await asyncio.to_thread(lambda: asyncio.run(attempt()))
+
+
+async def test_another_event_loop_is_told_so_at_once(client: Client) -> None:
+    ticket = await client.send("acme-bank", "hello")
+
+    async def many() -> None:
+        async for _ in client.predict_many([("acme-bank", "hello")]):
+            pass
+
+    attempts: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: client.predict("acme-bank", "hello"),
+        lambda: client.predict_for(["acme-bank"], "hello"),
+        lambda: client.send("acme-bank", "hello"),
+        lambda: client.answer(ticket),
+        many,
+        client.close,
+    ]
+    for attempt in attempts:
+        with pytest.raises(ClientClosed, match="belongs to the event loop that opened it"):
+            await in_another_loop(attempt)
+    assert (await client.predict("acme-bank", "here")).intent.name == "here@acme-bank"
+    await client.close()
+    await in_another_loop(client.close)  # nothing is left to close
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 5, 8, 10, 15, 20, 50])
+async def test_closing_ends_an_opening_that_is_under_way(world: World, milliseconds: int) -> None:
+    tasks = asyncio.all_tasks()
+    client = world.client(timeout=600.0)
+    opening = asyncio.create_task(client.open())
+    await asyncio.sleep(milliseconds / 1_000)
+    await client.close(timeout=0.0)
+    (outcome,) = await asyncio.gather(opening, return_exceptions=True)
+    assert outcome is client or isinstance(outcome, ClientClosed), outcome
+    assert asyncio.all_tasks() == tasks
+    with pytest.raises(ClientClosed):
+        await client.predict("acme-bank", "hello")

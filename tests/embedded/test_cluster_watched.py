@@ -10,7 +10,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from manyheads.infra.broker import EmbeddedKafka
 from manyheads.infra.doctor import DoctorOptions, Finding, Status, examine
+from manyheads.infra.kafka.confluent import ConfluentTransport
+from manyheads.infra.kafka.records import Outgoing
 from manyheads.infra.kafka.records import TopicPartition as At
+from manyheads.infra.kafka.transport import Delivery, PublishFailure
 from manyheads.infra.lag import LagMonitor, LagSnapshot, LagState, PartitionLag
 from manyheads.infra.lag.bounds import Bounds, leaders_of, read_bounds
 from manyheads.infra.lag.connection import Connection
@@ -85,6 +88,29 @@ def test_a_broker_of_several_hangs_and_comes_back(cluster: EmbeddedKafka) -> Non
         polled_until(monitor, lambda each: lags_of(each, "nlu.copied") == [3, 3, 3])  # another broker leads them now
         cluster.thaw(victim)
         polled_until(monitor, lambda each: figures_of(each, READERS) == 18)
+
+
+def test_what_a_sender_named_is_not_waited_for_without_a_leader(cluster: EmbeddedKafka) -> None:
+    admin = AdminClient({**cluster.settings().confluent()})
+    admin.create_topics([NewTopic("their.replies", 1, replica_assignment=[[1]])])["their.replies"].result(PATIENCE_S)
+    transport = ConfluentTransport(cluster.settings())
+    publisher = transport.transactions("theirs")  # whose records are lost after 15 s
+    wait_until(lambda: publisher.begin(1.0))
+    cluster.kill(1)
+    assert publisher.publish(Outgoing("their.replies", b"x", partition=0), "theirs") is None
+    found: list[Delivery] = []
+
+    def told() -> bool:
+        found.extend(publisher.deliveries(1.0))
+        return bool(found)
+
+    wait_until(told)
+    assert [each.failure for each in found] == [PublishFailure.LOST]
+    assert publisher.publish(Outgoing("their.replies", b"x", partition=0), "again") is PublishFailure.REFUSED
+    assert publisher.publish(Outgoing("nlu.alone", b"x", partition=1), "ours") is None, "its leader comes back"
+    cluster.restart(1)
+    wait_until(lambda: publisher.publish(Outgoing("their.replies", b"x", partition=0), "third") is None)
+    publisher.close(1.0)
 
 
 def examined(cluster: EmbeddedKafka, store: Path) -> dict[str, Finding]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,44 @@ def test_a_broker_is_killed_stopped_and_comes_back(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
     assert is_free(port)
     kafka.stop()
+
+
+def test_a_broker_that_ends_by_itself_is_told(temporary: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        kafka.check()
+        kafka.kill()
+        kafka.check()  # that was asked for
+        kafka.restart()
+        kafka.freeze()
+        kafka.check()
+        kafka.thaw()
+
+        (java,) = (pid for pid, line in processes_of(temporary).items() if "kafka.Kafka" in line)
+        descriptor = os.pidfd_open(java)
+        os.kill(java, signal.SIGKILL)
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        assert ended.poll(PATIENCE_S * 1_000)
+        os.close(descriptor)
+        with pytest.raises(BrokerError, match="broker 0 has ended with SIGKILL") as caught:
+            until_told(kafka)
+        assert caught.value.code is ErrorCode.BROKER_UNREACHABLE
+        assert "Kafka Server started" in caught.value.message, "the end of its log"
+        with pytest.raises(BrokerError):
+            kafka.check()
+        kafka.restart()
+        kafka.check()
+    assert processes_of(temporary) == {}
+    with pytest.raises(BrokerError, match="not started"):
+        kafka.check()
+
+
+def until_told(kafka: EmbeddedKafka) -> None:
+    """Its guard needs a moment to see that a process has ended."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        kafka.check()
+        time.sleep(0.01)
 
 
 def test_a_data_folder_is_kept_and_taken_up_again(temporary: Path, tmp_path: Path) -> None:

@@ -94,6 +94,16 @@ class Head:
             ArtifactError: artifact_missing if the file cannot be read; artifact_corrupt, saying what is wrong.
         """
         model = source if isinstance(source, bytes) else _read(source)
+        try:
+            return cls._tried_out(model)
+        except (ManyheadsError, MemoryError):
+            raise
+        except Exception as error:
+            # What a file makes a library raise is never foreseen in full, and must not end a worker of many tenants.
+            raise corrupt(f"it cannot be loaded ({type(error).__name__})", cause=type(error).__name__) from error
+
+    @classmethod
+    def _tried_out(cls, model: bytes) -> Self:
         card = HeadCard.from_metadata(check_model(model))
         session = cpu_session(model)
         _check_signature(session, card)

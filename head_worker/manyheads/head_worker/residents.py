@@ -14,6 +14,9 @@ from manyheads.topics.views import View
 
 _log = logging.getLogger(__name__)
 
+_RETRY_SHARE = 10.0
+"""times what a failed try took, until the next one at least"""
+
 
 @dataclass(slots=True, eq=False)
 class Resident:
@@ -40,7 +43,7 @@ class ResidentHeads:
     Args:
         store: where their files are.
         grace_s: seconds that a head stays when it is no longer wanted, counted from its last answer.
-        retry_s: seconds until a file that was missing is looked for again.
+        retry_s: seconds until a file that was missing is looked for again, at least.
         clock: seconds that never go back.
     """
 
@@ -63,6 +66,10 @@ class ResidentHeads:
     def settled(self, record: HeadRecord) -> bool:
         """Whether the head is loaded, or known to have failed and not due for another try."""
         return self._loaded(record) is not None or self._failure(record) is not None
+
+    def tried(self, record: HeadRecord) -> bool:
+        """Whether the head is loaded, or has failed since the registry or the assignment changed."""
+        return record in self._failures or self._loaded(record) is not None
 
     def has_other(self, record: HeadRecord) -> bool:
         """Whether another head of the record's tenant is loaded."""
@@ -95,12 +102,16 @@ class ResidentHeads:
         failure = self._failure(record)
         if failure is not None:
             raise failure.error
+        began = self._clock()
         try:
             head = Head.load(self._store.fetch(record.artifact))
             _check_reads(head, record)
         except ArtifactError as error:
+            now = self._clock()
+            # A store that fails slowly must not take all of a worker's time.
+            retry_at = now + max(self._retry_s, _RETRY_SHARE * (now - began))
             missing = error.code is ErrorCode.ARTIFACT_MISSING
-            self._failures[record] = _Failure(error, self._clock() + self._retry_s if missing else None)
+            self._failures[record] = _Failure(error, retry_at if missing else None)
             event(
                 _log,
                 "head_load_failed",

@@ -1,10 +1,13 @@
 """The head stage: embeddings in, replies out, each from the head that its tenant has active."""
 
+import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from manyheads.head_worker.assignment import Assignment
 from manyheads.head_worker.head import HeadOutput
@@ -14,12 +17,15 @@ from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.work import Answer, Job, Outcome
 from manyheads.infra.store import ModelStore
-from manyheads.topics.errors import ArtifactError, ErrorCode, ManyheadsError, WireError
+from manyheads.infra.telemetry import event
+from manyheads.topics.errors import ArtifactError, ErrorCode, InternalError, ManyheadsError, WireError
 from manyheads.topics.messages import Embedding, Prediction, Reply, StageTiming, Timings, Versions
 from manyheads.topics.metrics import HEAD_LOAD_SECONDS, HEAD_LOADS, HEAD_SWAPS, HEADS_BYTES, HEADS_LOADED
 from manyheads.topics.names import CellName, RingName, TenantName
 from manyheads.topics.registry import HeadRecord
 from manyheads.topics.telemetry import OK, HeadsReport
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,9 @@ class HeadStage:
         snapshot = self._registry.snapshot
         if (snapshot.generation, self._assignment.changes) != (self._plan.generation, self._plan.changes):
             self._replan(snapshot)
-        pending = deque(record for record in self._plan.heads if not self._residents.settled(record))
+        pending = deque(record for record in self._plan.heads if not self._residents.tried(record))
+        if not pending:
+            self._retry_one()
         while pending:
             self._try_load(pending.popleft())
             if self._clock() >= until:
@@ -134,13 +142,34 @@ class HeadStage:
                 else:
                     asked.setdefault(resident, []).append(_Asked(index, jobs[index], embedding))
             for resident, together in asked.items():
-                yield from self._replies(resident, together, started)
+                yield from self._replies_or_internal(resident, together, started)
 
     def _head_for(self, job: Job, snapshot: RegistrySnapshot) -> tuple[Resident, Embedding]:
         tenant = job.envelope.tenant
         _check_key(job.record.key, tenant)
         embedding = Embedding.from_bytes(job.record.value)
         return self._resident(snapshot.route(self._ring, tenant).head, embedding, snapshot), embedding
+
+    def _replies_or_internal(
+        self, resident: Resident, asked: Sequence[_Asked], started: float
+    ) -> Iterator[tuple[int, Outcome]]:
+        """What one head answers, and ``internal`` where it fails as no head should: no other head's requests do."""
+        left = {each.index for each in asked}
+        try:
+            for index, outcome in self._replies(resident, asked, started):
+                left.remove(index)
+                yield index, outcome
+        except Exception as error:
+            _log_failure(resident.record, error, len(left))
+            failed = InternalError(
+                ErrorCode.INTERNAL,
+                f"head {resident.record.version} failed with {type(error).__name__}; the head worker's log says where; "
+                "activate another version until that is repaired",
+                head=resident.record.version,
+                cause=type(error).__name__,
+            )
+            for index in sorted(left):
+                yield index, failed
 
     def _replies(self, resident: Resident, asked: Sequence[_Asked], started: float) -> Iterator[tuple[int, Outcome]]:
         """What one head answers. Those that it can read together share a run."""
@@ -193,6 +222,13 @@ class HeadStage:
 
         self._residents.want(heads, served)
 
+    def _retry_one(self) -> None:
+        """Look again for one head that was missing, if it is time: the others wait, as do the records that came."""
+        for record in self._plan.heads:
+            if not self._residents.settled(record):
+                self._try_load(record)
+                return
+
     def _try_load(self, record: HeadRecord) -> None:
         # The error is kept and logged there; the tenant's requests are answered with it.
         with suppress(ArtifactError):
@@ -222,6 +258,21 @@ class HeadStage:
         metrics = self._observer.metrics
         metrics.set(HEADS_LOADED, self._labels, loaded)
         metrics.set(HEADS_BYTES, self._labels, size)
+
+
+def _log_failure(head: HeadRecord, error: Exception, jobs: int) -> None:
+    # No message of the error: it may quote what the tenant's text holds.
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    event(
+        _log,
+        "head_failed",
+        level=logging.ERROR,
+        tenant=head.tenant,
+        head=head.version,
+        jobs=jobs,
+        cause=type(error).__name__,
+        at=f"{Path(where.filename).name}:{where.lineno} in {where.name}",
+    )
 
 
 def _reply(head: HeadRecord, embedding: Embedding, output: HeadOutput, timing: StageTiming) -> Reply:

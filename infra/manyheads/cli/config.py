@@ -87,7 +87,7 @@ def run_config(*, as_json: bool) -> None:
     wrong = problems(settings)
     if as_json:
         path = None if file.path is None else str(file.path)
-        print(json.dumps({"file": path, "settings": [asdict(each) for each in settings], "problems": wrong}, indent=2))
+        print(json.dumps({"file": path, "settings": [asdict(each) for each in settings], "problems": wrong}))
     else:
         console = Console()
         console.print(_table(settings))

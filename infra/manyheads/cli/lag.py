@@ -51,7 +51,12 @@ class LagRequest:
 
 
 def run_lag(request: LagRequest) -> None:
-    """Show the lag. Raises ManyheadsError, and typer.Exit(1) for no broker or a state that ``fail_on`` names."""
+    """Show the lag.
+
+    Raises:
+        ManyheadsError: an option is wrong.
+        typer.Exit: 1 for no broker, nothing that matches what was asked for, or a state that ``fail_on`` names.
+    """
     # A little less than the time between: the last sample must not miss it by the time of a round.
     rules = Rules(patience_s=request.every_s * 2.9) if request.watch else Rules(_SAMPLES, request.over_s * 0.9)
     with LagMonitor(kafka_settings(request.bootstrap_servers), _groups(request), rules=rules) as monitor:
@@ -59,6 +64,8 @@ def run_lag(request: LagRequest) -> None:
             _watch(monitor, request)
             raise typer.Exit(FAILED)
         snapshot = _look(monitor, request.over_s)
+    if snapshot.broker is None and not snapshot.groups:
+        _refuse_nothing(request)
     if request.as_json:
         print(json.dumps(snapshot_json(snapshot)))
     else:
@@ -104,6 +111,20 @@ def _groups(request: LagRequest) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(PREFIX)}\.{ring}\..+")
 
 
+def _refuse_nothing(request: LagRequest) -> None:
+    """A misspelt name must not look like a pipeline that is well. Raises typer.Exit(1)."""
+    if request.group is not None:
+        problem = f"no group matches --group {request.group!r}: it is a regular expression for whole names"
+        advice = "manyheads lag --group '.*'"
+    elif request.ring is not None:
+        problem = f"no ring here is called {request.ring!r}: it has neither topics nor groups"
+        advice = "manyheads lag"
+    else:
+        return
+    typer.echo(f"error: {problem}; `{advice}` lists what there is", err=True)
+    raise typer.Exit(FAILED)
+
+
 def _look(monitor: LagMonitor, over_s: float) -> LagSnapshot:
     """What some samples say, the first at once and the last after ``over_s``."""
     rounds = _rounds(monitor, over_s / (_SAMPLES - 1))
@@ -116,13 +137,17 @@ def _look(monitor: LagMonitor, over_s: float) -> LagSnapshot:
 
 
 def _watch(monitor: LagMonitor, request: LagRequest) -> None:
-    """Show it again and again, until Ctrl-C or a state that fails."""
+    """Show it again and again, until Ctrl-C, a state that fails, or a first look that finds nothing."""
     out = console()
+    found = False  # what goes away later may come back
     with ExitStack() as shown:
         live: Live | None = None
         if out.is_terminal and not request.as_json:
             live = shown.enter_context(Live(console=out, auto_refresh=False))
         for snapshot in _rounds(monitor, request.every_s):
+            found = found or bool(snapshot.groups)
+            if not found and snapshot.broker is None:
+                _refuse_nothing(request)
             view = snapshot_view(snapshot, partitions=request.shows_partitions, sampled=True)
             if request.as_json:
                 print(json.dumps(snapshot_json(snapshot)), flush=True)

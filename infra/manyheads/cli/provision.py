@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from manyheads.cli.catalogue import placed
 from manyheads.cli.teaching import Lesson
 from manyheads.encoder_worker.build import EncoderBuild
+from manyheads.head_worker.head import HEAD_FILE
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.infra.store import ModelStore
@@ -49,26 +51,33 @@ class Registrar:
 
     def head(self, lesson: Lesson) -> HeadRecord:
         """Register a trained head; it answers nobody before it is placed. Raises ArtifactError, BrokerError."""
-        record = HeadRecord(
-            ring=lesson.encoder.ring,
-            tenant=lesson.tenant,
-            version=lesson.version,
-            space=lesson.encoder.space,
-            view=lesson.view,
-            artifact=self.store.put("head.onnx", lesson.model),
-        )
+        record = stored_head(lesson, self.store)
         self.writer.put(record)
         return record
 
     def activate(self, head: HeadRecord, cell: CellName, snapshot: RegistrySnapshot) -> PlacementRecord:
-        """Let a registered head answer for its tenant, who stays where it is, or is new in ``cell``."""
-        present = snapshot.placement(head.ring, head.tenant)
-        if present is None:
-            placement = PlacementRecord(ring=head.ring, tenant=head.tenant, cell=cell, head=head.version)
-        else:
-            placement = present.model_copy(update={"cell": cell, "head": head.version})
+        """Let a registered head answer for its tenant, in ``cell``.
+
+        Args:
+            head: the head.
+            cell: where the tenant shall live from now on.
+            snapshot: the registry as it is now: what else its placement says there is kept.
+        """
+        placement = placed(snapshot, head, cell)
         self.writer.put(placement)
         return placement
+
+
+def stored_head(lesson: Lesson, store: ModelStore) -> HeadRecord:
+    """The record of a trained head, whose file is in the store from now on. Raises ArtifactError."""
+    return HeadRecord(
+        ring=lesson.encoder.ring,
+        tenant=lesson.tenant,
+        version=lesson.version,
+        space=lesson.encoder.space,
+        view=lesson.view,
+        artifact=store.put(HEAD_FILE, lesson.model),
+    )
 
 
 def _check_heads(encoder: EncoderRecord, snapshot: RegistrySnapshot) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from manyheads.head_worker import Head
 from manyheads.head_worker.head import HEAD_FILE
 from manyheads.head_worker.replay import Answering, Comparison, Matching, Past, Unread
 from manyheads.infra.kafka.history import History, Stretch
-from manyheads.infra.kafka.records import Record
+from manyheads.infra.kafka.records import Record, TopicPartition
 from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.settings import KafkaSettings
 from manyheads.infra.store import ModelStore
@@ -91,15 +91,15 @@ def replay(request: ReplayRequest, settings: KafkaSettings, store: ModelStore) -
         with counting(console(stderr=True), "embeddings", sum(each.records for each in stretches)) as tell:
             for outcomes in embeddings.outcomes(stretches, tenant_keys(placement.tenant, placement.spread), tell):
                 matching.replayed(outcomes)
-        kept_since_ms = max((history.first_ms.get(each.at, 0) for each in stretches if each.cut), default=None)
+        window = _window(since_ms, until_ms or now_ms, stretches, history.first_ms)
         if embeddings.oldest_ms is not None:
-            _match(history, matching, embeddings.oldest_ms - _CLOCKS_MS)
+            _match(history, matching, max(0, embeddings.oldest_ms - _CLOCKS_MS))
     return ReplayReport(
         tenant=placement.tenant,
         ring=placement.ring,
         head=request.head,
         reads=f"{heads[0].card.view} of {heads[0].card.space}",
-        window=Window(since_ms, until_ms or now_ms, kept_since_ms),
+        window=window,
         transient=placement.transient,
         coverage=matching.coverage,
         comparison=comparison.report(),
@@ -166,6 +166,17 @@ def _stretches(history: History, placement: PlacementRecord, since_ms: int, unti
         mine = {partition_of(key, count) for key in tenant_keys(placement.tenant, placement.spread)}
         found += history.stretches(topic, mine, since_ms, until_ms)
     return found
+
+
+def _window(
+    since_ms: int, until_ms: int, stretches: Sequence[Stretch], first_ms: Mapping[TopicPartition, int]
+) -> Window:
+    """The span of time with what retention may have taken of it."""
+    cut = [each for each in stretches if each.cut]
+    # One that has no first record yet was not read as far, for the limit.
+    later = [first_ms[each.at] for each in cut if first_ms.get(each.at, 0) > since_ms]
+    emptied = dict.fromkeys(each.at.topic for each in cut if not each.records)
+    return Window(since_ms, until_ms, max(later, default=None), tuple(emptied))
 
 
 @dataclass(slots=True)

@@ -24,7 +24,9 @@ class Window:
     since_ms: int
     until_ms: int
     kept_since_ms: int | None
-    """the first record that is still there, where retention has taken older ones of the span; 0: none is there"""
+    """from when on everything is still there, where retention may have taken what was before; else None"""
+    emptied: tuple[str, ...]
+    """topics that keep nothing of the span in a partition of the tenant's, where retention may have taken what was"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,14 @@ def _coverage_lines(report: ReplayReport) -> Iterator[Text]:
         f" of {report.tenant}, {shown(window.since_ms)} to {shown(window.until_ms)}",
     )
     yield Text(f"{report.runs:,} different ones, read by head {report.head} in {report.seconds:.1f} s ({rate:,.0f}/s)")
-    if window.kept_since_ms:
-        yield Text(f"what was before {shown(window.kept_since_ms)} is gone: retention has deleted it", "yellow")
-    elif window.kept_since_ms == 0:
-        yield Text("retention has deleted what there was", "yellow")
+    if window.kept_since_ms is not None:
+        yield Text(f"retention may have deleted some of what was before {shown(window.kept_since_ms)}", "yellow")
+    if window.emptied:
+        yield Text(
+            f"nothing of this span is kept in a partition of {' and of '.join(window.emptied)}: retention may have "
+            "deleted what there was",
+            "yellow",
+        )
     if report.transient:
         yield Text(
             f"{report.tenant} has opted out: its embeddings are not retained, and only those from before that may be "

@@ -115,6 +115,10 @@ async def _run(job: Job, out: Console) -> Summary:
                 current.done = f"Job {job.name}: {begun.rows:,} rows, {begun.buckets:,} buckets"
                 if begun.buckets_done:
                     current.done += f", {begun.buckets_done:,} of them done before"
+            if begun.buckets_done == begun.buckets:
+                out.print(
+                    "  All of it was done before: nothing is sent. Another --job, with another output, begins anew."
+                )
             with _bar(out, job):
                 await job.run()
             return await job.finish()

@@ -4,16 +4,23 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
 
 from manyheads.cli.steps import step
-from manyheads.infra.local import LocalWorkers
 from manyheads.infra.settings import KafkaSettings, load_settings
 
 _CHECK_EVERY_S = 1.0
+
+
+class Running(Protocol):
+    """What was started and should go on, such as a :class:`~manyheads.infra.local.LocalStack`."""
+
+    def check(self) -> None:
+        """Raises ManyheadsError if a part has ended by itself."""
 
 
 def start_dashboard(kafka: KafkaSettings, out: Console, resources: ExitStack) -> str | None:
@@ -57,8 +64,8 @@ def print_hints(out: Console, dashboard: str | None, commands: Sequence[str]) ->
     out.print()
 
 
-def wait_for_interrupt(workers: LocalWorkers) -> None:
-    """Until a signal. Raises InternalError if a worker ends by itself."""
+def wait_for_interrupt(running: Running) -> None:
+    """Until a signal. Raises ManyheadsError if a part ends by itself."""
     while True:
-        workers.check()
+        running.check()
         threading.Event().wait(_CHECK_EVERY_S)

@@ -61,11 +61,15 @@ class Teacher:
         return Lesson(record, tenant, name, view, model)
 
     def embed(self, examples: Sequence[LabelledText], view: View) -> list[Embedding]:
-        """The embeddings of the examples, as they would travel. Raises the first error, if an utterance has one."""
+        """The embeddings of the examples, as they would travel.
+
+        Raises:
+            ManyheadsError: the first error, if an utterance has one; the message starts with the utterance's place.
+        """
         found: dict[int, Embedding] = {}
         for index, outcome in self.encoder.embed([example.text for example in examples], view):
             if isinstance(outcome, ManyheadsError):
-                raise outcome
+                raise _placed(outcome, examples[index])
             found[index] = outcome
         return [found[index] for index in range(len(examples))]
 
@@ -82,7 +86,13 @@ class Teacher:
 
 def _labelled(embedding: Embedding, example: LabelledText) -> LabelledEmbedding:
     entities = tuple(EntityExample(entity.label, entity.start, entity.end) for entity in example.entities)
-    return LabelledEmbedding(embedding, example.intent, entities)
+    return LabelledEmbedding(embedding, example.intent, entities, example.place)
+
+
+def _placed(error: ManyheadsError, example: LabelledText) -> ManyheadsError:
+    if not example.place:
+        return error
+    return type(error)(error.code, f"{example.place}: {error.message}", **error.details)
 
 
 def view_for(examples: Examples, encoder: EncoderRecord) -> View:

@@ -1,21 +1,21 @@
 """``tenants retention`` and ``tenants delete``: what is kept of a tenant."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from time import time_ns
 
 import typer
 
 from manyheads.cli.catalogue import READ_S, find_ring, read_registry
+from manyheads.cli.deletion import Deletion, cells_of, unknown
 from manyheads.cli.moments import shown
 from manyheads.cli.settings import kafka_settings, model_store
 from manyheads.infra.admin import TopicAdmin, TopicState
-from manyheads.infra.registry import RegistrySnapshot
 from manyheads.infra.registry.writer import RegistryWriter
 from manyheads.infra.settings import KafkaSettings
+from manyheads.infra.store import ModelStore
 from manyheads.topics.catalogue import RETENTION
-from manyheads.topics.errors import BrokerError, ErrorCode, InvalidRequest, RoutingError
+from manyheads.topics.errors import BrokerError, ErrorCode, InvalidRequest
 from manyheads.topics.names import (
     REPLIES_TOPIC,
     CellName,
@@ -28,7 +28,6 @@ from manyheads.topics.names import (
 )
 from manyheads.topics.names import ring as ring_name
 from manyheads.topics.names import tenant as tenant_name
-from manyheads.topics.registry import ArtifactRef, HeadRecord, PlacementRecord
 
 Topics = Mapping[str, TopicState]
 
@@ -43,7 +42,7 @@ def run_retention(tenant: str, ring: str, bootstrap_servers: str | None, *, tran
     find_ring(snapshot, here)
     placement = snapshot.placement(here, who)
     if placement is None:
-        raise _unknown(here, who)
+        raise unknown(here, who)
     found = _topics(settings)
     topics = [embeddings_topic(here, placement.cell, lane, transient=transient) for lane in Lane]
     missing = [topic for topic in topics if topic not in found]
@@ -58,43 +57,7 @@ def run_retention(tenant: str, ring: str, bootstrap_servers: str | None, *, tran
         writer.put(placement.model_copy(update={"transient": transient}))
     print(f"embeddings of {who} in ring {here} go to {topics[0]} now, {_kept(found[topics[0]])}")
     if transient:
-        _print_remains(found, _embeddings(here, (placement.cell,), transient=False))
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What is to be deleted of a tenant."""
-
-    ring: RingName
-    tenant: TenantName
-    placement: PlacementRecord | None
-    heads: tuple[HeadRecord, ...]
-    artifacts: tuple[ArtifactRef, ...]
-    """files that nobody else's record names"""
-
-    @classmethod
-    def of(cls, snapshot: RegistrySnapshot, ring: RingName, tenant: TenantName) -> "Deletion":
-        """What the registry has of the tenant. Raises RoutingError: unknown_ring, or unknown_tenant: it has nothing."""
-        find_ring(snapshot, ring)
-        placement = snapshot.placement(ring, tenant)
-        heads = tuple(head for head in snapshot.heads(ring) if head.tenant == tenant)
-        if placement is None and not heads:
-            raise _unknown(ring, tenant)
-        return cls(ring, tenant, placement, heads, unshared(snapshot, heads))
-
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        """Of its records: the placement first, so that nothing is sent to heads that are gone."""
-        records = () if self.placement is None else (self.placement,)
-        return tuple(record.key for record in (*records, *self.heads))
-
-
-def unshared(snapshot: RegistrySnapshot, heads: Sequence[HeadRecord]) -> tuple[ArtifactRef, ...]:
-    """The files of the heads that no other record of the registry names, each once."""
-    files = {head.artifact.sha256: head.artifact for head in heads}
-    keys = {head.key for head in heads}
-    users = snapshot.file_users()
-    return tuple(ref for digest, ref in sorted(files.items()) if users.get(digest, frozenset()) <= keys)
+        _print_remains(found, _embeddings(here, cells_of(snapshot, here, placement), transient=False))
 
 
 def run_delete(
@@ -102,24 +65,29 @@ def run_delete(
 ) -> None:
     """Delete a tenant: its placement, its heads, and their files. Raises ManyheadsError."""
     settings, store = kafka_settings(bootstrap_servers), model_store(store_url)
-    deletion = Deletion.of(read_registry(settings), ring_name(ring), tenant_name(tenant))
+    here, who = ring_name(ring), tenant_name(tenant)
+    deletion = _checked(settings, store, here, who)
     found = _topics(settings)
     if not confirmed:
         _confirm(deletion)
-    with RegistryWriter(settings, READ_S) as writer:
-        writer.delete(*deletion.keys)
-    # As the registry is now: somebody may have registered the same file meanwhile.
-    removed = unshared(read_registry(settings), deletion.heads)
-    for ref in removed:
-        store.remove(ref)
-    print(f"deleted: {_what(deletion, len(removed))}")
-    cells = () if deletion.placement is None else (deletion.placement.cell,)
-    _print_remains(found, _all_topics(deletion.ring, cells))
+        # As it is now: whoever was asked may have taken their time.
+        deletion = _checked(settings, store, here, who)
+    deleted = deletion.carry_out(settings, store)
+    gone = f"; {deleted.absent} files were gone already" if deleted.absent else ""
+    print(f"deleted: {_what(deletion, deleted.removed, deleted.removed + deleted.absent)}{gone}")
+    _print_remains(found, _all_topics(deletion.ring, deletion.cells))
     print("Caches of worker machines and backups are not touched: see docs/privacy.md.")
 
 
+def _checked(settings: KafkaSettings, store: ModelStore, ring: RingName, tenant: TenantName) -> Deletion:
+    deletion = Deletion.of(read_registry(settings), ring, tenant)
+    deletion.check(store)
+    return deletion
+
+
 def _confirm(deletion: Deletion) -> None:
-    what = _what(deletion, len(deletion.artifacts))
+    own = len(deletion.artifacts)
+    what = _what(deletion, own, own)
     if not sys.stdin.isatty():
         raise InvalidRequest(
             ErrorCode.INVALID_ARGUMENT,
@@ -130,8 +98,9 @@ def _confirm(deletion: Deletion) -> None:
     typer.confirm(f"Delete {what}? Its requests are answered unknown_tenant from then on.", abort=True)
 
 
-def _what(deletion: Deletion, files: int) -> str:
-    shared = len({head.artifact.sha256 for head in deletion.heads}) - files
+def _what(deletion: Deletion, files: int, own: int) -> str:
+    """In words; ``own`` of its files are nobody else's, and ``files`` of these go."""
+    shared = len({head.artifact.sha256 for head in deletion.heads}) - own
     kept = f" ({shared} that others use stay)" if shared else ""
     placement = "no placement" if deletion.placement is None else "the placement"
     return (
@@ -152,7 +121,7 @@ def _embeddings(ring: RingName, cells: Iterable[CellName], *, transient: bool) -
             yield from (topic, dead_letter_topic(topic))
 
 
-def _all_topics(ring: RingName, cells: Sequence[CellName]) -> Iterator[str]:
+def _all_topics(ring: RingName, cells: Iterable[CellName]) -> Iterator[str]:
     """The topics that may hold records of a tenant."""
     for lane in Lane:
         yield from (requests_topic(ring, lane), dead_letter_topic(requests_topic(ring, lane)))
@@ -182,12 +151,3 @@ def _kept(state: TopicState) -> str:
     if retention is None:
         return "kept as long as the broker's default says"
     return "kept for ever" if retention == _NO_LIMIT else f"kept for {int(retention) / 60_000:g} minutes"
-
-
-def _unknown(ring: RingName, tenant: TenantName) -> RoutingError:
-    return RoutingError(
-        ErrorCode.UNKNOWN_TENANT,
-        f"tenant {tenant} is not in ring {ring}; see manyheads tenants list --ring {ring}",
-        ring=ring,
-        tenant=tenant,
-    )

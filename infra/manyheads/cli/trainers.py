@@ -14,7 +14,7 @@ from manyheads.cli.demo.utterances import TenantExamples
 from manyheads.cli.ring_setup import RingSetup
 from manyheads.cli.teaching import Lesson
 from manyheads.cli.trainer import ENCODER_FILE
-from manyheads.infra.local import environment
+from manyheads.infra.local import environment, inherited_environment
 from manyheads.infra.process import Guard
 from manyheads.infra.store import StoreSettings
 from manyheads.topics.errors import ErrorCode, InternalError
@@ -61,7 +61,7 @@ class Trainers:
         with ExitStack() as resources:
             self._guard = resources.enter_context(Guard())
             (self._guard.folder / ENCODER_FILE).write_bytes(encoder.to_bytes())
-            env = os.environ | environment(self._store) | _ONE_THREAD
+            env = inherited_environment() | environment(self._store) | _ONE_THREAD
             count = min(os.cpu_count() or 1, len(self._tenants), _MAX_PROCESSES)
             self._trainers = [_Trainer(self._guard, number) for number in range(count)]
             for number, trainer in enumerate(self._trainers):

@@ -35,7 +35,7 @@ def run_up(options: UpOptions) -> None:
                 stack = _start(options, out, resources)
                 url = start_dashboard(stack.settings, out, resources) if options.dashboard else None
                 print_hints(out, url, _commands(options, stack))
-                wait_for_interrupt(stack.workers)
+                wait_for_interrupt(stack)
         finally:
             with step(out, "Stopping everything") as current:
                 resources.close()

@@ -110,7 +110,7 @@ class CallTable:
 
     def __init__(self, prefix: bytes, max_in_flight: int, max_waiting: int) -> None:
         assert len(prefix) == PREFIX_BYTES
-        self._prefix = prefix
+        self.prefix = prefix
         self._max_in_flight = max_in_flight
         self._max_waiting = max_waiting
         self._next_number = 0
@@ -138,7 +138,7 @@ class CallTable:
     def next_ids(self, count: int = 1) -> tuple[bytes, ...]:
         """The correlation ids of the next calls; no other call has them, of this client or another."""
         first = self._next_number
-        return tuple(self._prefix + number.to_bytes(_COUNTER_BYTES, "big") for number in range(first, first + count))
+        return tuple(self.prefix + number.to_bytes(_COUNTER_BYTES, "big") for number in range(first, first + count))
 
     def open(self, dispatch: Dispatch) -> None:
         """Let a dispatch in whose calls have :meth:`next_ids`. Raises Overloaded if too many wait for a slot."""
@@ -211,7 +211,7 @@ class CallTable:
             self._end(call)
             self._seen["answered"] += 1
             return call
-        if not correlation_id.startswith(self._prefix):
+        if not correlation_id.startswith(self.prefix):
             self._seen["foreign_replies"] += 1
         elif correlation_id in self._unanswered:
             del self._unanswered[correlation_id]

@@ -87,7 +87,7 @@ class Client:
         Raises:
             BrokerError: broker_unreachable within ``timeout``, access_denied or topics_missing.
             RoutingError: unknown_ring.
-            ClientClosed: it was opened before.
+            ClientClosed: it was opened before, or is closed meanwhile.
         """
         await self._exchange.open()
         return self
@@ -96,7 +96,10 @@ class Client:
         """Take no more calls, wait for the answers still to come, disconnect; ``async with`` does it.
 
         Calls that have no answer after ``timeout`` seconds (None: ``options.close_timeout_s``) raise ClientClosed.
-        May be called again, also meanwhile: 0 ends the waiting at once.
+        May be called again, also meanwhile: 0 ends the waiting at once. An ``open`` that is under way is given up.
+
+        Raises:
+            ClientClosed: another event loop opened it, and must close it.
         """
         await self._exchange.close(self._setup.options.close_timeout_s if timeout is None else timeout)
 
@@ -129,7 +132,8 @@ class Client:
             BrokerError: broker_unreachable, access_denied or topics_missing.
             RoutingError: unknown_ring, unknown_tenant or no_active_head.
             Overloaded: too many calls wait for a slot.
-            ClientClosed: the client is not open, or was closed before the answer came.
+            ClientClosed: the client is not open, was closed before the answer came, or was opened by another process
+                or event loop.
             ArtifactError, WireError, InternalError: it failed on the way; the message says what to do.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -270,7 +274,7 @@ class Client:
             InvalidRequest: an argument is wrong, or the iterable holds something else.
             ClientClosed: the client is not open, or was closed: after the results of what was in flight.
         """
-        self._exchange.check_open()
+        self._exchange.check_open()  # of any event loop: a SyncClient calls it from the thread of its caller
         seconds = self._setup.timeout if timeout is None else checked_timeout(timeout)
 
         async def begin(request: PredictRequest, finish: Finish) -> Call:
@@ -328,7 +332,7 @@ class Client:
 
     async def _terms(self, request: PredictRequest, default_timeout: float, deadline_ms: int | None) -> Terms:
         exchange = self._exchange
-        exchange.check_open()
+        exchange.check_here()
         moment = exchange.clock.moment()
         if deadline_ms is not None and request.timeout is None:
             deadline = Deadline.at_epoch_ms(deadline_ms, moment)

@@ -19,7 +19,7 @@ from manyheads.producers.calls import PREFIX_BYTES, Call, CallTable, Dispatch, O
 from manyheads.producers.clock import Alarm, Clock
 from manyheads.producers.collection import Collection
 from manyheads.producers.connect import REFUSALS, described
-from manyheads.producers.diagnosis import access_denied, expired, unreachable
+from manyheads.producers.diagnosis import access_denied, expired, missing_topic, unreachable
 from manyheads.producers.hedging import Hedger
 from manyheads.producers.link import MakeLink
 from manyheads.producers.rings import RingDirectory
@@ -53,7 +53,10 @@ class Exchange:
         self._hedger = Hedger(self.calls, clock, budget, self._link.wake)
         self._rings = RingDirectory(self._link.topics, setup.lane)
         self._state = _State.NEW
-        self._pid = os.getpid()
+        self._pid: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Timeout | None = None
+        self._opening_ended = asyncio.Event()
         self.reply_partition = 0
         """where replies to this client go, once it is open"""
         self._alarm: Alarm | None = None
@@ -73,26 +76,45 @@ class Exchange:
                 ErrorCode.CLIENT_CLOSED, f"a client is opened once and this one is {self._state.value}: make another"
             )
         self._state = _State.OPENING
+        self._settle_here()
         try:
-            async with asyncio.timeout(self._setup.timeout):
+            async with asyncio.timeout(self._setup.timeout) as self._opening:
                 await self._link.open()
                 await self._rings.find(self._setup.ring)
                 self.reply_partition = await self._link.attach()
             if self._state is not _State.OPENING:
                 self.check_open()
         except BaseException as error:
-            self._state = _State.CLOSED
+            closed, self._state = self._state is _State.CLOSED, _State.CLOSED
             await self._link.close()
+            self._loop = None  # nothing is left there
+            if closed and isinstance(error, Exception):  # whatever close() made of what was under way
+                raise ClientClosed(
+                    ErrorCode.CLIENT_CLOSED, "the client was closed while it was being opened: make another"
+                ) from error
             if isinstance(error, TimeoutError | KafkaError):
                 raise self._no_connection(error, self._setup.timeout) from error
             raise
+        finally:
+            self._opening_ended.set()
         self._state = _State.OPEN
         self._tasks = [asyncio.create_task(runner) for runner in self._link.runners()]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
 
+    def _settle_here(self) -> None:
+        # A client may be made before a fork and opened after it, in several children: then each has its own ids.
+        self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
+        self.calls.prefix = os.urandom(PREFIX_BYTES)
+
+    def check_here(self) -> None:
+        """Raises ClientClosed if calls cannot be made on the running event loop."""
+        self.check_open()
+        self._check_loop()
+
     def check_open(self) -> None:
-        """Raises ClientClosed if calls cannot be made."""
+        """Raises ClientClosed if calls cannot be made, on whatever event loop."""
         self._check_process()
         if self._state is not _State.OPEN:
             raise ClientClosed(
@@ -100,12 +122,21 @@ class Exchange:
             )
 
     def _check_process(self) -> None:
-        if self._pid != os.getpid():
+        if self._pid is not None and self._pid != os.getpid():
             raise ClientClosed(
                 ErrorCode.CLIENT_CLOSED,
-                f"this client was made by process {self._pid} and this is its fork, {os.getpid()}: a fork takes no "
-                "connections along, so make a client in each process, after the fork",
-                made_by=self._pid,
+                f"this client was opened by process {self._pid} and this is its fork, {os.getpid()}: a fork takes no "
+                "connections along, so open a client in each process, after the fork",
+                opened_by=self._pid,
+            )
+
+    def _check_loop(self) -> None:
+        # Its timers and connections are served by that loop alone: here, calls would wait for ever.
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise ClientClosed(
+                ErrorCode.CLIENT_CLOSED,
+                "a client belongs to the event loop that opened it, and this is another one: open and close a client "
+                "in each event loop, or share a SyncClient",
             )
 
     def known_topic(self, ring: RingName) -> str | None:
@@ -125,7 +156,7 @@ class Exchange:
                 topic = await self._rings.find(ring)
         except (TimeoutError, KafkaError) as error:
             raise self._no_connection(error, limit) from error
-        self.check_open()
+        self.check_here()
         return topic
 
     def send(self, dispatch: Dispatch) -> None:
@@ -146,7 +177,7 @@ class Exchange:
 
     async def collect(self, collection: Collection) -> Answer:
         """The answer to a ticket. Raises what ``Client.answer`` raises."""
-        self.check_open()
+        self.check_here()
         try:
             return await collection.answer(self._link, self.clock)
         except KafkaError as error:
@@ -161,11 +192,19 @@ class Exchange:
     async def close(self, limit: float) -> None:
         """Take no more calls, wait up to ``limit`` seconds for outcomes, give the rest ClientClosed, disconnect.
 
-        Of several at one time the least patient says how long the others wait.
+        Of several at one time the least patient says how long the others wait. What is being opened is given up.
+
+        Raises:
+            ClientClosed: another event loop opened it, and must close it.
         """
-        self._state = _State.CLOSED
-        if self._pid != os.getpid():
+        if self._pid is not None and self._pid != os.getpid():
+            self._state = _State.CLOSED
             return  # the connections are the parent's too: a word on them would confuse its broker
+        if self._closing is None or not self._closing.done():
+            self._check_loop()
+        if self._state is _State.OPENING and self._opening is not None and not self._opening.expired():
+            self._opening.reschedule(asyncio.get_running_loop().time())
+        self._state = _State.CLOSED
         patience = self.clock.call_at(self.clock.now() + limit, self._emptied.set)
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
@@ -173,6 +212,8 @@ class Exchange:
         patience.cancel()
 
     async def _close(self) -> None:
+        if self._opening is not None:
+            await self._opening_ended.wait()  # open() itself takes down what it has built
         if len(self.calls):
             await self._emptied.wait()
         self._fail_all(
@@ -219,6 +260,16 @@ class Exchange:
         self._fail(dispatch.calls, access_denied(self._link.connection.servers, dispatch.topic, reason))
         self._advance()
 
+    def absent(self, topic: str, topics: frozenset[str]) -> None:
+        """See :class:`manyheads.producers.link.LinkEvents`."""
+        self._rings.forget(topic)
+        for dispatch in self.calls.unacknowledged():
+            if dispatch.topic == topic and dispatch.calls:
+                error = missing_topic(topics, dispatch.calls[0].ring, self._setup.lane)
+                assert error is not None  # as the topic is none of them
+                self._fail(dispatch.calls, error)
+        self._advance()
+
     def _outcome(self, call: Call, value: bytes | None) -> Outcome:
         latency_ms = (self.clock.now() - call.opened) * 1000
         try:
@@ -259,6 +310,8 @@ class Exchange:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (defect := task.exception()) is None:
             return
+        while isinstance(defect, BaseExceptionGroup):  # a runner's own tasks
+            defect = defect.exceptions[0]
         _log.error("the client's own code failed, so it stops", exc_info=defect)
         self._state = _State.CLOSED
         self._fail_all(

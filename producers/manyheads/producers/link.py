@@ -23,6 +23,9 @@ class LinkEvents(Protocol):
     def refused(self, dispatch: Dispatch, reason: str) -> None:
         """The pipeline will never take the record: this client may not send it."""
 
+    def absent(self, topic: str, topics: frozenset[str]) -> None:
+        """The pipeline has a topic no more, and what it was given for it is lost; ``topics`` are those that it has."""
+
     def replied(self, correlation_id: bytes, value: bytes | None, headers: Headers = ()) -> None:
         """A reply came, perhaps to another client."""
 

@@ -62,11 +62,7 @@ class LoopThread:
     def begin(self, errand: "Errand[Any]") -> None:
         """Let it run. Raises ClientClosed after a fork, or if the thread has ended."""
         try:
-            self.check()
-            with self._lock:
-                if self._ended:
-                    raise _closed()
-                self.loop.call_soon_threadsafe(errand.start)
+            self.call_soon(errand.start)
         except ClientClosed:
             errand.forget()
             raise
@@ -78,8 +74,12 @@ class LoopThread:
                 self.loop.call_soon_threadsafe(errand.abandon)
 
     def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call back in the thread."""
-        self.loop.call_soon_threadsafe(callback, *arguments)
+        """Call back in the thread. Raises ClientClosed after a fork, or if the thread has ended."""
+        self.check()
+        with self._lock:
+            if self._ended:
+                raise _closed()
+            self.loop.call_soon_threadsafe(callback, *arguments)
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a last coroutine, end the thread, and wait for that unless this is the thread itself.

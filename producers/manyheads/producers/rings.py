@@ -29,6 +29,10 @@ class RingDirectory:
         topic = requests_topic(ring, self._lane)
         return topic if topic in self._topics else None
 
+    def forget(self, topic: str) -> None:
+        """The cluster has this topic no more."""
+        self._topics -= {topic}
+
     async def find(self, ring: RingName) -> str:
         """The request topic of a ring.
 

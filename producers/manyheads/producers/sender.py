@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import SystemRandom
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import (
+    KafkaError,
+    NotLeaderForPartitionError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.structs import RecordMetadata
 
 from manyheads.infra.settings import KafkaSettings
-from manyheads.producers.calls import CallTable, Dispatch
+from manyheads.producers.calls import CallTable, Dispatch, Phase
 from manyheads.producers.connect import REFUSALS, described, until_connected
 from manyheads.producers.link import LinkEvents
 from manyheads.producers.options import ClientOptions
@@ -21,6 +28,13 @@ _log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.1
 _FLUSH_S = 1.0
+_LOOKS = 6
+"""A topic that brokers do not know so often in a row is gone; that one does not know it yet means little."""
+_LOOK_PAUSE_S = 0.1
+_STALE = 1_000
+
+_AWAY = (UnknownTopicOrPartitionError, NotLeaderForPartitionError)
+"""What becomes of records whose topic the producer does not know, or no more. The producer itself is fine."""
 
 
 class EvenSpread:
@@ -52,6 +66,9 @@ class RequestSender:
     The producer is idempotent: what it retries is in the topic once. The price is that it never gives up on a batch,
     and that a lost sequence number fails everything after it; then a new producer takes over what was not
     acknowledged.
+
+    It would also wait for a topic that it does not know, and everything else behind it. So what goes to such a topic is
+    set aside, until the topic is found or is known to be gone.
     """
 
     def __init__(self, settings: KafkaSettings, options: ClientOptions, calls: CallTable, events: LinkEvents) -> None:
@@ -63,6 +80,16 @@ class RequestSender:
         self._broken = False
         self._spread = EvenSpread()
         self._woken = asyncio.Event()
+        self._known: frozenset[str] = frozenset()
+        """topics that the producer knows"""
+        self._gone: set[str] = set()
+        """topics that were known, and are not in the cluster any more"""
+        self._aside: dict[str, list[Dispatch]] = {}
+        """what waits until its topic is found, in order; each topic has a look-up"""
+        self._found: list[str] = []
+        """topics whose look-up has found them just now"""
+        self._look_ups: dict[str, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
         self.heard = 0.0
         """when the broker last acknowledged something, seconds of the event loop's clock"""
         self.trouble: str | None = None
@@ -81,6 +108,8 @@ class RequestSender:
             request_timeout_ms=round(options.request_timeout_s * 1000),
             metadata_max_age_ms=round(options.metadata_max_age_s * 1000),
         )
+        self._known = frozenset()
+        producer.client.cluster.add_listener(self._learned)
         try:
             await until_connected(producer.start)
         except BaseException:
@@ -99,6 +128,20 @@ class RequestSender:
 
     async def run(self) -> None:
         """Send what is ready, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                await self._run()
+            finally:
+                self._tasks = None
+
+    async def close(self) -> None:
+        """Disconnect. What is not in Kafka by then, after a moment, never will be."""
+        if self._producer is not None:
+            await _stop(self._producer)
+        self._producer = None
+
+    async def _run(self) -> None:
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -106,13 +149,11 @@ class RequestSender:
                 await self._renew()
             loop = asyncio.get_running_loop()
             while not self._broken and (dispatch := self._calls.next_ready(loop.time())) is not None:
-                await self._send(dispatch)
-
-    async def close(self) -> None:
-        """Disconnect. What is not in Kafka by then, after a moment, never will be."""
-        if self._producer is not None:
-            await _stop(self._producer)
-        self._producer = None
+                if dispatch.topic in self._known and dispatch.topic not in self._aside:
+                    await self._send(dispatch)
+                else:
+                    self._set_aside(dispatch)
+            self._release()
 
     async def _send(self, dispatch: Dispatch) -> None:
         producer = self._producer
@@ -144,6 +185,9 @@ class RequestSender:
         if isinstance(error, REFUSALS):
             self._events.refused(dispatch, self.trouble)
             return
+        if isinstance(error, _AWAY):
+            self._set_aside(dispatch)
+            return
         self._calls.returned(dispatch)
         if not self._broken:
             self._broken = True
@@ -152,6 +196,11 @@ class RequestSender:
 
     async def _renew(self) -> None:
         await self.close()
+        for look_up in self._look_ups.values():
+            look_up.cancel()
+        self._look_ups.clear()
+        self._found.clear()
+        self._aside.clear()
         for dispatch in self._calls.unacknowledged():
             self._calls.returned(dispatch)
         while self._producer is None:
@@ -161,6 +210,83 @@ class RequestSender:
                 self.trouble = described(error)
                 await asyncio.sleep(_PAUSE_S)
         self._broken = False
+
+    def _set_aside(self, dispatch: Dispatch) -> None:
+        if not dispatch.unsettled or dispatch.phase is not Phase.SENT:  # a second send is not worth it
+            return
+        waiting = self._aside.setdefault(dispatch.topic, [])
+        waiting.append(dispatch)
+        if len(waiting) > 2 * len(self._calls) + _STALE:
+            waiting[:] = [each for each in waiting if each.unsettled]
+        self._look_for(dispatch.topic)
+
+    def _learned(self, cluster: ClusterMetadata) -> None:
+        # Whatever the producer has learned, about the topics that it was asked for so far.
+        before, self._known = self._known, frozenset(cluster.topics(exclude_internal_topics=False))
+        self._gone -= self._known
+        self._give_up_batches()
+        if lost := before - self._known - self._gone:
+            for topic in lost & {dispatch.topic for dispatch in self._calls.unacknowledged()}:
+                self._look_for(topic)
+
+    def _look_for(self, topic: str) -> None:
+        if topic not in self._look_ups and self._tasks is not None and self._producer is not None:
+            self._look_ups[topic] = self._tasks.create_task(self._look_up(topic, self._producer.client))
+
+    async def _look_up(self, topic: str, client: AIOKafkaClient) -> None:
+        client.add_topic(topic)
+        looks = 0
+        while topic not in self._known:
+            told = await client.force_metadata_update()
+            if topic in self._known:
+                break
+            if topic in client.cluster.unauthorized_topics:
+                self._end_look_up(topic, lambda each: self._failed(each, TopicAuthorizationFailedError(topic)))
+                return
+            looks = looks + 1 if told else 0
+            if looks >= _LOOKS and await self._is_gone(topic, client):
+                return
+            await asyncio.sleep(_LOOK_PAUSE_S)
+        self._found.append(topic)
+        self.wake()
+
+    def _release(self) -> None:
+        # As nothing else is ready now, nothing that came later will be sent first.
+        for topic in self._found:
+            self._end_look_up(topic, self._calls.returned)
+            self.wake()
+        self._found.clear()
+
+    def _end_look_up(self, topic: str, then: Callable[[Dispatch], None]) -> None:
+        del self._look_ups[topic]
+        for dispatch in self._aside.pop(topic, ()):
+            then(dispatch)
+
+    async def _is_gone(self, topic: str, client: AIOKafkaClient) -> bool:
+        try:
+            cluster = await client.fetch_all_metadata()
+        except KafkaError:
+            return False
+        topics = frozenset(cluster.topics())
+        if topic in topics or topic in self._known:
+            return False
+        _log.warning("the topic %s does not exist any more", topic)
+        self._gone.add(topic)
+        # Asked for by name it would come back, where brokers create topics by themselves.
+        client.set_topics(client._topics - {topic})
+        self._events.absent(topic, topics)
+        self._end_look_up(topic, self._calls.returned)  # what was sent meanwhile; nothing, as all of it has failed
+        self._give_up_batches()
+        return True
+
+    def _give_up_batches(self) -> None:
+        # The producer would keep what it has for a topic that is gone, and ask for the topic again and again, until the
+        # batches are as old as they may be.
+        if self._gone and self._producer is not None:
+            for place, batches in self._producer._message_accumulator._batches.items():
+                if place.topic in self._gone:
+                    for batch in batches:
+                        batch._ttl = 0.0
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

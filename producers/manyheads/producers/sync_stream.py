@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import queue
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from enum import Enum
 
@@ -31,13 +32,52 @@ def results_of(
     ordered: bool,
     limit: float | None,
 ) -> Iterator[Result]:
-    """The result of each request. See ``SyncClient.predict_many``; ``limit`` is its ``timeout``."""
+    """The result of each request. See ``SyncClient.predict_many``; ``limit`` is its ``timeout``.
+
+    A request is sent as soon as it was taken, and results that are there are handed out before another is taken. While
+    the iterable makes the caller's thread wait for one, nothing can be handed out: a result that comes meanwhile is
+    handed out after that. Where the next request depends on the result before it, ``in_flight`` must be 1.
+    """
     thread.check()
     bound = checked_count("in_flight", in_flight)
-    requested: asyncio.Queue[RequestLike | _End] = asyncio.Queue()
+    requested = _Requested(thread)
     # Not a coroutine's own: what is wrong with the arguments is raised here, not in the first next().
-    results = client.predict_many(_until_end(requested), in_flight=bound, ordered=ordered, timeout=limit)
+    results = client.predict_many(requested, in_flight=bound, ordered=ordered, timeout=limit)
     return _handed_over(thread, iter(requests), requested, _Pump(results), bound)
+
+
+class _Requested(AsyncIterator[RequestLike]):
+    """Carries requests from the caller's thread to the event loop.
+
+    To wake the loop costs more than all the rest, so that is done only where it waits for a request: while it is at
+    work on some, it finds by itself what came meanwhile.
+    """
+
+    def __init__(self, thread: LoopThread) -> None:
+        self._thread = thread
+        self._came: deque[RequestLike | _End] = deque()
+        self._awaited = False
+        self._woken = asyncio.Event()
+
+    def put(self, each: RequestLike | _End) -> None:
+        """In the caller's thread: the next request, or their end."""
+        self._came.append(each)
+        if self._awaited:
+            self._awaited = False
+            # Where the thread has ended, the pump says so, behind the results that there were.
+            with contextlib.suppress(ClientClosed):
+                self._thread.call_soon(self._woken.set)
+
+    async def __anext__(self) -> RequestLike:
+        while not self._came:
+            self._woken.clear()
+            self._awaited = True
+            if not self._came:  # looked at again: it may have come before the other thread could see this
+                await self._woken.wait()
+        each = self._came.popleft()
+        if isinstance(each, _End):
+            raise StopAsyncIteration
+        return each
 
 
 class _Pump:
@@ -60,20 +100,16 @@ class _Pump:
         else:
             self._came.put(_End.OF_RESULTS)
 
-    def take(self) -> Iterator[_Came]:
-        """What has come; waits for the first."""
-        yield self._came.get()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                yield self._came.get_nowait()
+    def take(self, *, wait: bool) -> _Came | None:
+        """The next that has come; None if there is nothing and it shall not ``wait``."""
+        try:
+            return self._came.get(block=wait)
+        except queue.Empty:
+            return None
 
 
 def _handed_over(
-    thread: LoopThread,
-    requests: Iterator[RequestLike],
-    requested: asyncio.Queue[RequestLike | _End],
-    pump: _Pump,
-    bound: int,
+    thread: LoopThread, requests: Iterator[RequestLike], requested: _Requested, pump: _Pump, bound: int
 ) -> Iterator[Result]:
     pumping = Errand(pump.run())
     thread.begin(pumping)
@@ -81,37 +117,26 @@ def _handed_over(
     open_requests, exhausted = 0, False
     try:
         while True:
-            batch: list[RequestLike | _End] = []
-            while not exhausted and open_requests < bound:
+            thread.check()  # the caller may have forked since the last result: no more would come in the child
+            came = pump.take(wait=exhausted or open_requests >= bound)
+            if isinstance(came, Result):
+                open_requests -= 1
+                yield came
+            elif isinstance(came, Exception):
+                raise came
+            elif came is not None:
+                if failure is not None:
+                    raise failure
+                return
+            else:
+                request: RequestLike | _End = _End.OF_REQUESTS
                 try:
-                    batch.append(next(requests))
+                    request = next(requests)
                     open_requests += 1
                 except StopIteration:
                     exhausted = True
-                except Exception as error:  # raised below, once the results of what is in flight are out
+                except Exception as error:  # raised above, once the results of what is in flight are out
                     exhausted, failure = True, error
-            if exhausted:
-                batch.append(_End.OF_REQUESTS)
-            thread.call_soon(_put_all, requested, batch)
-            for came in pump.take():
-                if isinstance(came, Result):
-                    open_requests -= 1
-                    yield came
-                elif isinstance(came, Exception):
-                    raise came
-                else:
-                    if failure is not None:
-                        raise failure
-                    return
+                requested.put(request)
     finally:
         thread.cancel(pumping)
-
-
-def _put_all(requested: "asyncio.Queue[RequestLike | _End]", batch: "list[RequestLike | _End]") -> None:
-    for each in batch:
-        requested.put_nowait(each)
-
-
-async def _until_end(requested: "asyncio.Queue[RequestLike | _End]") -> AsyncIterator[RequestLike]:
-    while not isinstance(each := await requested.get(), _End):
-        yield each

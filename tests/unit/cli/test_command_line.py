@@ -1,8 +1,13 @@
 """The command line from outside: help, versions, errors, exit codes."""
 
+import json
+import os
+import pty
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGINT
 
 import pytest
 import typer.main
@@ -105,8 +110,10 @@ WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from manyheads.cli i
     [
         ("typer", ["--help"], "cli"),
         ("rich", ["tenants", "list"], "cli"),
-        ("tokenizers", ["train", "acme", "none.md"], "train"),
-        ("confluent_kafka", ["tenants", "list"], "train"),
+        ("tokenizers", ["train", "acme", "none.md"], "cli,train"),
+        ("confluent_kafka", ["tenants", "list"], "cli"),
+        ("confluent_kafka", ["up"], "demo"),
+        ("uvicorn", ["dashboard"], "dashboard"),
     ],
 )
 def test_a_missing_library_says_what_to_install(module: str, arguments: list[str], extra: str) -> None:
@@ -181,3 +188,102 @@ def test_the_demo_kills_and_keeps_only_a_stack_of_its_own(option: tuple[str, ...
     result = CliRunner().invoke(app, ["demo", "-b", "localhost:9092", *option])
     assert result.exit_code == 2
     assert "leave out -b" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["-b", "127.0.0.1:1"], "--bootstrap-servers"),
+        (["--group", "nlu.en.encoder"], "--group"),
+        (["--ring", "en", "--watch"], "--ring, --watch"),
+        (["--over", "4.0"], "--over"),  # also where it says what holds anyway
+    ],
+)
+def test_no_option_before_lag_serve_is_ignored(options: list[str], named: str) -> None:
+    # Should they be ignored, it cannot serve either: there is no such address.
+    result = CliRunner().invoke(app, ["lag", *options, "serve", "--host", "192.0.2.1"], env={"COLUMNS": "300"})
+    assert result.exit_code == 2, result.output
+    assert f"{named} before serve would be ignored" in result.stderr
+
+
+MAIN = "import sys; from manyheads.cli import main; sys.exit(main())"
+ASKING = """
+import sys
+import typer
+import manyheads.cli.app
+from manyheads.cli import main
+
+app = typer.Typer(rich_markup_mode=None)
+
+@app.command()
+def delete() -> None:
+    typer.confirm("Really?", abort=True)
+
+manyheads.cli.app.app = app
+sys.exit(main())
+"""
+
+
+def interrupt(asked: "subprocess.Popen[bytes]", _: int) -> None:
+    asked.send_signal(SIGINT)
+
+
+def say_no(_: "subprocess.Popen[bytes]", terminal: int) -> None:
+    os.write(terminal, b"n\n")
+
+
+@pytest.mark.parametrize(("answer", "code"), [(interrupt, cli.INTERRUPTED), (say_no, cli.FAILED)])
+def test_ctrl_c_at_a_question_is_not_a_no(answer: "Callable[[subprocess.Popen[bytes], int], None]", code: int) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen([sys.executable, "-c", ASKING], stdin=theirs, stdout=theirs, stderr=theirs) as asked:
+            shown = b""
+            while b"Really?" not in shown:
+                shown += os.read(ours, 1_000)
+            answer(asked, ours)
+            assert asked.wait(30) == code
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_ask_waits_for_kafka_no_longer_than_it_is_told() -> None:
+    result = python(MAIN, "ask", "acme", "hello", "-b", "127.0.0.1:9", "--timeout", "0.5")
+    assert result.returncode == cli.FAILED
+    assert "could not be reached within 0.5 s" in result.stderr
+
+
+@pytest.mark.parametrize("out", ["none/asyncapi.yaml", "/dev/full"])
+def test_a_file_that_cannot_be_written_is_one_line(out: str, tmp_path: Path) -> None:
+    result = python(MAIN, "asyncapi", "--out", str(tmp_path / out))
+    assert result.returncode == cli.USAGE
+    assert result.stderr.startswith(f"error: --out {tmp_path / out}: it cannot be written (No s")
+    assert result.stderr.endswith("[invalid_argument]\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = python(MAIN, "up", "--state", str(tmp_path / "file/state"))
+    assert result.returncode == cli.USAGE
+    assert result.stderr.startswith(f"error: {tmp_path / 'file/state'}")
+    assert "(Not a directory); name another place" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_error_of_the_system_that_names_no_file_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manyheads.cli.app.app", raising(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output error"):
+        cli.main()
+
+
+@pytest.mark.parametrize("command", ["asyncapi", "config"])
+def test_json_is_an_object_on_a_line(command: str) -> None:
+    result = python(MAIN, command, "--json")
+    assert result.stdout.count("\n") == 1
+    assert isinstance(json.loads(result.stdout), dict)
+
+
+def test_a_json_file_is_for_people_too(tmp_path: Path) -> None:
+    assert python(MAIN, "asyncapi", "--out", str(tmp_path / "a.json")).returncode == 0
+    assert (tmp_path / "a.json").read_text("utf-8").count("\n") > 100

@@ -160,6 +160,22 @@ def test_files_are_read_by_their_extension(tmp_path: Path) -> None:
     assert load_examples(json_lines).train == expected.train
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    expected = parse_examples(GOOD, "toys.md")
+    for name, text in (("toys.md", GOOD), ("toys.jsonl", _json_lines(expected.train))):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert load_examples(tmp_path / name).train == expected.train
+
+
+def test_every_utterance_knows_where_it_was_read(tmp_path: Path) -> None:
+    markdown, json_lines = tmp_path / "toys.md", tmp_path / "toys.jsonl"
+    markdown.write_text(GOOD, encoding="utf-8")
+    examples = load_examples(markdown)
+    assert [each.place for each in examples.train + examples.held_out] == [f"{markdown}:{n}" for n in (9, 10, 14)]
+    json_lines.write_text("\n" + _json_lines(examples.train), encoding="utf-8")
+    assert [each.place for each in load_examples(json_lines).train] == [f"{json_lines}:{n}" for n in (2, 3)]
+
+
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     latin = tmp_path / "latin.md"
     latin.write_bytes(b"# caf\xe9\n")

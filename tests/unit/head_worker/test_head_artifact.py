@@ -125,6 +125,10 @@ def test_what_a_file_may_not_hold_is_named(
     assert says in _refused(_edited(tagged.model, edit)).message
 
 
+def test_a_name_that_is_not_utf8_is_refused(misnamed: bytes) -> None:
+    assert "UnicodeDecodeError" in _refused(misnamed).message
+
+
 def _one_text_whatever_is_said(proto: onnx.ModelProto) -> None:
     proto.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "always_one"))
     for node in proto.graph.node:

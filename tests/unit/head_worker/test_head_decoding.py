@@ -5,7 +5,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manyheads.head_worker.decoding import EntityDecoder
@@ -41,8 +41,8 @@ def test_the_tags_of_spans_are_allowed(case: tuple[int, list[TaggedSpan], int]) 
 
 
 def _score(scores: Floats, path: np.ndarray, starts: Floats, transitions: Floats) -> float:
-    total = float(starts[path[0]] + scores[np.arange(len(path)), path].sum())
-    return total + float(sum(transitions[a, b] for a, b in pairwise(path)))
+    total = float(starts[path[0]]) + float(scores[np.arange(len(path)), path].sum(dtype=np.float64))
+    return total + sum(float(transitions[a, b]) for a, b in pairwise(path))
 
 
 @pytest.fixture(params=range(6))
@@ -107,6 +107,32 @@ def test_a_span_has_the_probability_of_all_sequences_with_it(
     (spans,) = EntityDecoder(tags, starts, transitions, temperature).decode(scores[np.newaxis])
     for span, probability in spans:
         assert probability == pytest.approx(with_span[span] / total, rel=1e-4)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([0.1, 0.2, 1.0]), st.floats(0, 50))
+def test_probabilities_are_right_for_whatever_a_card_allows(
+    seed: int, rows: int, temperature: float, scale: float
+) -> None:
+    """Up to transitions that are 1,000 temperatures apart, and scores of the graph that are further."""
+    generator = np.random.default_rng(seed)
+    tags = TagSet(1)
+    starts, transitions = (generator.choice([-1, 0, 1], shape).astype(np.float32) * scale for shape in (3, (3, 3)))
+    scores = generator.standard_normal((rows, 3), np.float32) * np.float32(generator.choice([1, scale, 300]))
+    paths = list(_all_paths(tags, rows))
+    logarithms = np.array(
+        [_score(scores, path, starts + tags.starts(), transitions + tags.transitions()) for path in paths]
+    )
+    logarithms /= temperature
+    whole = np.logaddexp.reduce(logarithms)
+    (spans,) = EntityDecoder(tags, starts, transitions, temperature).decode(scores[np.newaxis])
+    for span, probability in spans:
+        with_span = [
+            logarithm
+            for path, logarithm in zip(paths, logarithms, strict=True)
+            if np.isfinite(logarithm) and span in TagSet.decode(list(path))
+        ]
+        assert probability == pytest.approx(np.exp(np.logaddexp.reduce(with_span) - whole), rel=1e-6, abs=1e-12)
 
 
 @given(st.lists(st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=5, max_size=5), min_size=1, max_size=8))

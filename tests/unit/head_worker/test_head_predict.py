@@ -1,15 +1,19 @@
 """A loaded head's answers: to good embeddings, to bad ones, and whoever else is asking."""
 
+import json
+
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manyheads.head_worker import Head, HeadOutput
 from manyheads.head_worker.building import ARTICLE_VIEW, Arithmetic, article_head
+from manyheads.head_worker.card import METADATA_KEY
 from manyheads.head_worker.tags import Floats
-from manyheads.head_worker.training import TrainingOptions, fit_head
+from manyheads.head_worker.training import TrainedHead, TrainingOptions, fit_head
 from manyheads.topics.arrays import to_array
 from manyheads.topics.errors import ArtifactError, ErrorCode, InternalError, ManyheadsError, WireError
 from manyheads.topics.messages import Embedding
@@ -139,6 +143,29 @@ def test_a_pooled_embedding_has_one_row(plain_head: Head) -> None:
 def test_shape_flags_of_a_later_encoder_are_ignored(tagged_head: Head) -> None:
     later = _GOOD.model_copy(update={"shapes": bytes(shape | 0xE0 for shape in _GOOD.shapes)})
     assert tagged_head.answer(later) == tagged_head.answer(_GOOD)
+
+
+@settings(max_examples=60)
+@example(8)
+@example(46)
+@given(st.integers(0, 2**32 - 1))
+def test_any_card_within_its_limits_gives_probabilities(tagged: TrainedHead, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    proto = onnx.load_from_string(tagged.model)
+    (entry,) = [each for each in proto.metadata_props if each.key == METADATA_KEY]
+    card = json.loads(entry.value)
+    card["tagger"]["temperature"] = 0.1
+    card["tagger"]["starts"] = generator.choice([-50.0, 0.0, 50.0], 5).tolist()
+    card["tagger"]["transitions"] = generator.choice([-50.0, 0.0, 50.0], (5, 5)).tolist()
+    entry.value = json.dumps(card)
+    head = Head.load(proto.SerializeToString())
+    texts = ("book me a flight to Oslo on monday", "how warm is it in New Delhi", "cancel my trip of today")
+    embeddings = list(map(embedding, texts))
+    together = dict(head.predict(embeddings))
+    assert together == dict(enumerate(map(head.answer, embeddings)))
+    for output in together.values():
+        assert isinstance(output, HeadOutput)
+        assert all(0.0 <= entity.confidence <= 1.0 for entity in output.entities)
 
 
 def test_rows_without_characters_name_nothing(tagged_head: Head) -> None:

@@ -1,18 +1,21 @@
 """The head stage: whose heads are in memory, which one answers, and what else a sender is told."""
 
-from collections.abc import Sequence
+import json
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from manyheads.head_worker import HeadStage, HeadStageOptions
+from manyheads.head_worker import Head, HeadOutput, HeadStage, HeadStageOptions, residents
 from manyheads.head_worker.training import TrainedHead, TrainingOptions, fit_head
 from manyheads.infra.registry.snapshot import RegistrySnapshot
 from manyheads.infra.stage.observer import StageObserver
 from manyheads.infra.stage.work import Answer, Job, Outcome, Record, Stage
 from manyheads.infra.store import ModelStore
 from manyheads.infra.telemetry import Metrics
-from manyheads.topics.errors import ErrorCode, ManyheadsError
+from manyheads.infra.telemetry.logs import JsonFormatter
+from manyheads.topics.errors import ArtifactError, ErrorCode, ManyheadsError
 from manyheads.topics.headers import Envelope, ReplyAddress
 from manyheads.topics.messages import Embedding, Prediction, Reply, Truncation
 from manyheads.topics.metrics import HEADS_BYTES, HEADS_LOADED
@@ -266,6 +269,33 @@ def test_preparing_stops_when_its_budget_is_spent(world: World, tagged: TrainedH
     assert world.loaded() == 3
 
 
+def test_a_store_that_fails_slowly_holds_up_nobody(
+    world: World, tagged: TrainedHead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("good", "t0", "t1", "t2", "t3"):
+        world.register(name, "h1", tagged.model)
+        world.activate(name, "h1")
+    fetch = world.store.fetch
+    tries: list[ArtifactRef] = []
+
+    def slow(ref: ArtifactRef) -> Path:
+        tries.append(ref)
+        if len(tries) == 1:
+            return fetch(ref)
+        world.now += RETRY_S / 2
+        raise ArtifactError(ErrorCode.ARTIFACT_MISSING, "the store does not answer")
+
+    monkeypatch.setattr(world.store, "fetch", slow)
+    assert [world.stage.prepare(0.0) for _ in range(5)] == [False, False, False, False, True]
+    assert world.loaded() == 1
+    began = world.now
+    for _ in range(200):
+        world.now += 1.0
+        assert world.stage.prepare(0.0), "what is looked for again holds up nothing"
+    spent = (len(tries) - 5) * RETRY_S / 2
+    assert 0 < spent < (world.now - began) / 2
+
+
 def test_a_head_is_swapped_whole(world: World, tagged: TrainedHead, second: TrainedHead) -> None:
     world.register("acme", "h1", tagged.model)
     world.activate("acme", "h1")
@@ -360,6 +390,50 @@ def test_a_broken_file_is_its_own_tenants_trouble(world: World, tagged: TrainedH
     world.register("broken", "h1", tagged.model)
     world.ready()
     assert world.answer("broken").versions.head == "h1"
+
+
+class _Failing(Head):
+    """A head that knows no entities answers one text, and then fails as no head should."""
+
+    def predict(self, embeddings: Sequence[Embedding]) -> Iterator[tuple[int, HeadOutput | ManyheadsError]]:
+        for index, output in super().predict(embeddings):
+            yield index, output
+            if self.card.tagger is None:
+                raise ValueError("what it says may quote the text")
+
+
+def test_a_head_that_fails_fails_its_own_requests(
+    world: World,
+    tagged: TrainedHead,
+    plain: TrainedHead,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(residents, "Head", _Failing)
+    world.register("acme", "h1", tagged.model)
+    world.register("bolt", "b7", plain.model, str(POOLED))
+    for name, head in (("acme", "h1"), ("bolt", "b7")):
+        world.activate(name, head)
+    world.ready()
+    bad = job("bolt", embedding("cancel my trip", POOLED))
+    with caplog.at_level(logging.ERROR):
+        first, *failed, last = world.outcomes(bad, bad, bad, job("acme"))
+    assert (predicted(first).versions.head, predicted(last).versions.head) == ("b7", "h1")
+    assert [outcome.code for outcome in failed if isinstance(outcome, ManyheadsError)] == [ErrorCode.INTERNAL] * 2
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert (line["event"], line["tenant"], line["head"], line["jobs"]) == ("head_failed", "bolt", "b7", 2)
+    assert "in predict" in line["at"]
+    assert "quote" not in str(line)
+
+
+def test_a_file_that_makes_a_library_raise_ends_no_worker(world: World, tagged: TrainedHead, misnamed: bytes) -> None:
+    world.register("acme", "h1", tagged.model)
+    world.activate("acme", "h1")
+    world.register("broken", "h1", misnamed)
+    world.activate("broken", "h1")
+    world.ready()
+    assert world.error("broken").code is ErrorCode.ARTIFACT_CORRUPT
+    assert world.answer("acme").versions.head == "h1"
 
 
 def test_a_head_registered_for_another_view_than_its_own_is_refused(world: World, tagged: TrainedHead) -> None:

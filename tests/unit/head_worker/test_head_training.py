@@ -112,6 +112,15 @@ def test_an_unusable_entity_is_named(example: LabelledEmbedding, says: str) -> N
     assert raised.value.code is ErrorCode.INVALID_ARGUMENT
 
 
+def test_an_unusable_example_is_named_by_its_place() -> None:
+    spaces = replace(_one("to  Oslo", ("city", 2, 4)), place="shop.jsonl:7")
+    with pytest.raises(InvalidRequest, match=r"^shop.jsonl:7: 'city' at 2 to 4 covers no word"):
+        _set_of(spaces)
+    bare = spaces.embedding.model_copy(update={"spans": b"", "shapes": b""})
+    with pytest.raises(InvalidRequest, match=r"^shop.jsonl:7 lacks its word shapes"):
+        _set_of(replace(spaces, embedding=bare))
+
+
 def test_of_many_problems_the_first_five_are_shown() -> None:
     with pytest.raises(InvalidRequest, match="and 3 more") as raised:
         _set_of(*[_one("to Oslo", ("city", 90, 95))] * 8)

@@ -5,10 +5,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from manyheads.infra.settings import load_settings
 from manyheads.infra.store import ModelStore, StoreSettings
@@ -52,6 +54,23 @@ def test_a_file_is_stored_as_its_bytes_are(make_store: MakeStore, tmp_path: Path
     file = tmp_path / "some.bin"
     file.write_bytes(CONTENT)
     assert make_store().put("model.onnx", file) == make_store().put("model.onnx", CONTENT)
+
+
+class _Unreachable(MemoryFileSystem):  # type: ignore[misc] # fsspec is untyped
+    """Raises what is no OSError, as the clients of some object stores do."""
+
+    protocol = "unreachable"
+
+    def _open(self, *arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("no route to the store")
+
+
+def test_whatever_a_file_system_raises_is_told_as_missing(tmp_path: Path) -> None:
+    fsspec.register_implementation("unreachable", _Unreachable, clobber=True)
+    store = ModelStore("unreachable://models", tmp_path / "cache")
+    with pytest.raises(ArtifactError, match="no route to the store") as caught:
+        store.fetch(ArtifactRef(name="model.onnx", sha256=DIGEST, bytes=1))
+    assert caught.value.code is ErrorCode.ARTIFACT_MISSING
 
 
 def test_an_empty_file_is_a_file(make_store: MakeStore) -> None:
@@ -197,10 +216,30 @@ def test_a_removed_file_is_gone_and_others_stay(make_store: MakeStore) -> None:
     store = make_store()
     kept, removed = store.put("a.onnx", b"kept"), store.put("b.onnx", b"removed")
     path = store.fetch(removed)
-    store.remove(removed)
-    store.remove(removed)
+    assert store.remove(removed)
+    assert not store.remove(removed), "there is nothing to remove any more"
     assert not path.exists()
     with pytest.raises(ArtifactError) as caught:
         make_store().fetch(removed)
     assert caught.value.code is ErrorCode.ARTIFACT_MISSING
     assert store.fetch(kept).read_bytes() == b"kept"
+
+
+class ObjectStore(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """As S3 does it."""
+
+    protocol = "objects"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def rm_file(self, path: str) -> None:
+        if self.exists(path):
+            super().rm_file(path)
+
+
+def test_a_store_that_deletes_what_is_not_there_without_a_word(tmp_path: Path) -> None:
+    fsspec.register_implementation(ObjectStore.protocol, ObjectStore, clobber=True)
+    store = ModelStore(f"{ObjectStore.protocol}://{uuid4().hex}", tmp_path)
+    ref = store.put("a.onnx", b"removed")
+    assert store.remove(ref)
+    assert not store.remove(ref)

@@ -44,3 +44,5 @@ def test_a_thread_that_has_ended_refuses_work() -> None:
     thread.stop(_nothing)
     with pytest.raises(ClientClosed):
         thread.run(_nothing())
+    with pytest.raises(ClientClosed):
+        thread.call_soon(print)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -27,7 +28,7 @@ from manyheads.producers.reprocess.spill import Spill, bucket_numbers, chosen
 from manyheads.producers.reprocess.work import Ask, Key, Outcome, Reject, Row, asks_of, refusal
 from manyheads.topics.errors import ErrorCode, InvalidRequest, RoutingError
 from manyheads.topics.messages import Intent, StageTiming, Timings, Versions
-from manyheads.topics.names import space, version
+from manyheads.topics.names import TenantName, space, version
 
 EXTRAS = (ExtraColumn("n", pa.field("n", pa.int64())),)
 SCHEMA = spilled_schema(EXTRAS)
@@ -178,7 +179,7 @@ def test_limit_and_sample_choose_the_same_rows_every_time() -> None:
 @pytest.mark.parametrize("kind", list(OutputFormat))
 def test_a_bucket_that_is_written_twice_is_there_once(tmp_path: Path, kind: OutputFormat) -> None:
     output = output_of(KafkaSettings(), Destination(str(tmp_path / "out"), kind), "j", None)
-    output.claim()
+    output.claim(0)
     writer = RowWriter(plan(2), keep_text=True, dedupe=True)
     outcomes = answered([Ask("yes", ("acme", "shop"))])  # type: ignore[arg-type]
 
@@ -207,7 +208,7 @@ def _read(folder: Path, kind: OutputFormat) -> list[dict[str, object]]:
 
 def test_a_bucket_that_fails_in_the_middle_leaves_nothing_to_read(tmp_path: Path) -> None:
     output = output_of(KafkaSettings(), Destination(str(tmp_path / "out")), "j", None)
-    output.claim()
+    output.claim(0)
     writer = RowWriter(plan(1), keep_text=False, dedupe=True)
 
     def rows() -> Iterator[pa.RecordBatch]:
@@ -223,12 +224,53 @@ def test_a_bucket_that_fails_in_the_middle_leaves_nothing_to_read(tmp_path: Path
 def test_an_output_is_one_jobs(tmp_path: Path) -> None:
     destination = Destination(str(tmp_path / "out"))
     for _ in range(2):
-        output_of(KafkaSettings(), destination, "a", None).claim()
+        output_of(KafkaSettings(), destination, "a", None).claim(0)
     with pytest.raises(InvalidRequest, match="holds the output of job a"):
-        output_of(KafkaSettings(), destination, "b", None).claim()
+        output_of(KafkaSettings(), destination, "b", None).claim(0)
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidRequest, match="cannot be written"):
-        output_of(KafkaSettings(), Destination(str(tmp_path / "file" / "out")), "a", None).claim()
+        output_of(KafkaSettings(), Destination(str(tmp_path / "file" / "out")), "a", None).claim(0)
+
+
+def test_an_output_that_has_lost_what_was_done_is_refused(tmp_path: Path) -> None:
+    destination = Destination(str(tmp_path / "out"))
+    with pytest.raises(InvalidRequest, match="3 buckets of job a are done, and their output is not in") as caught:
+        output_of(KafkaSettings(), destination, "a", None).claim(3)
+    assert caught.value.details["done"] == 3
+    assert not (tmp_path / "out").exists()
+    output_of(KafkaSettings(), destination, "a", None).claim(0)
+    output_of(KafkaSettings(), destination, "a", None).claim(3)
+
+
+@pytest.mark.parametrize("topic", [None, "answers"])
+def test_rejects_that_name_a_folder_are_refused_at_once(tmp_path: Path, topic: str | None) -> None:
+    destination = Destination("" if topic else str(tmp_path / "out"), topic=topic)
+    with pytest.raises(InvalidRequest, match="is a folder: name a file"):
+        output_of(KafkaSettings(), destination, "a", str(tmp_path)).claim(0)
+
+
+def test_a_bucket_has_more_tenants_than_a_process_may_have_files(tmp_path: Path) -> None:
+    output = output_of(KafkaSettings(), Destination(str(tmp_path / "out")), "j", None)
+    output.claim(0)
+    writer = RowWriter(plan(1), keep_text=True, dedupe=True)
+    tenants = [TenantName(f"t{number:03}") for number in range(150)]
+    outcomes = answered([Ask("yes", tuple(tenants))])
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for first in range(0, 450, 90):
+            asked = [(tenants[number % 150], "yes") for number in range(first, first + 90)]
+            yield writer.write(batch(asked, first=first), outcomes).answered
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+    try:
+        output.write(0, writer.schema, rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    found = _read(tmp_path / "out", OutputFormat.PARQUET)
+    assert [(row["tenant"], row["input_row"]) for row in found] == [
+        (name, place + turn) for place, name in enumerate(tenants) for turn in (0, 150, 300)
+    ]
 
 
 def test_rejects_are_whole_files(tmp_path: Path) -> None:

@@ -95,6 +95,47 @@ def test_inputs_are_files_folders_and_globs_each_file_once(tmp_path: Path) -> No
     assert [row[TEXT] for row in read(options(f"file://{b}"))] == [row["q"] for row in ROWS]
 
 
+def test_a_file_is_one_input_however_it_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = write(tmp_path / "a.jsonl", ROWS)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to(a)
+    spelt = ["*.jsonl", "./a.jsonl", a, f"file://{a}", "link.jsonl"]
+    assert [source.name for source in find_sources(spelt)] == ["a.jsonl"]
+    assert [source.name for source in find_sources(spelt[1:])] == ["./a.jsonl"]
+
+
+def test_a_path_that_is_there_is_no_pattern(tmp_path: Path) -> None:
+    plain, bracketed = write(tmp_path / "log1.jsonl", ROWS), write(tmp_path / "log[1].jsonl", ROWS)
+    assert [source.name for source in find_sources([bracketed])] == [bracketed]
+    assert [source.name for source in find_sources([f"file://{bracketed}"])] == [f"file://{bracketed}"]
+    assert [source.name for source in find_sources([f"{tmp_path}/log[0-9].jsonl"])] == [plain]
+
+
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_a_folder_that_a_pattern_matches_is_read_like_one_that_is_named(tmp_path: Path, protocol: str) -> None:
+    a = write(tmp_path / "a.csv", ROWS)
+    (tmp_path / "day.csv").mkdir()
+    part = write(tmp_path / "day.csv" / "part-0.csv", ROWS)
+    (tmp_path / "day.csv" / "_SUCCESS").write_text("")
+    names = [source.name for source in find_sources([f"{protocol}{tmp_path}/*"])]
+    assert names == [f"{protocol}{a}", f"{protocol}{part}"]
+    assert names == [source.name for source in find_sources([f"{protocol}{a}", f"{protocol}{tmp_path}/day.csv"])]
+
+
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_what_lies_in_the_output_is_no_input(tmp_path: Path, protocol: str) -> None:
+    a = write(tmp_path / "a.jsonl", ROWS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "output").mkdir()
+    written, other = write(tmp_path / "out" / "x.jsonl", ROWS), write(tmp_path / "output" / "b.jsonl", ROWS)
+    out = f"{protocol}{tmp_path}/out/"
+    for asked in (str(tmp_path), f"{tmp_path}/**/*.jsonl"):
+        assert [source.name for source in find_sources([asked], out)] == [a, other]
+    for asked in (written, f"{tmp_path}/out"):
+        with pytest.raises(InvalidRequest, match="the output, which is not read: take another --out"):
+            find_sources([asked], out)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "hint"),
     [

@@ -81,6 +81,55 @@ def test_requests_are_taken_in_the_callers_thread_and_no_more_than_may_be_in_fli
     assert most <= 10
 
 
+def test_a_request_is_sent_before_the_next_is_taken() -> None:
+    nlu = FakeNlu(echo)
+
+    def live() -> Iterator[tuple[str, str]]:
+        for number in range(5):
+            yield "acme-bank", f"text {number}"
+            assert nlu.wait_until_asked(number + 1)[-1].text == f"text {number}"
+
+    with nlu.sync_client(timeout=60.0) as client:
+        assert [result.unwrap().intent.name for result in client.predict_many(live())] == [
+            f"text {number}" for number in range(5)
+        ]
+
+
+def test_results_that_are_there_are_handed_out_before_another_request_is_taken(client: SyncClient) -> None:
+    given: list[int] = []
+
+    def live() -> Iterator[tuple[str, str]]:
+        for number in range(5):
+            for _ in range(10):  # round trips enough for the results of what was taken before to be there
+                client.predict("acme-bank", "beside")
+            yield "acme-bank", f"text {number}"
+            assert given == list(range(number))[: len(given)]
+            assert len(given) >= number
+
+    for result in client.predict_many(live()):
+        given.append(result.index)  # noqa: PERF401 - the iterable looks at it meanwhile
+    assert given == list(range(5))
+
+
+def test_closing_while_the_iterable_waits_tells_the_caller_after_the_results_before_it() -> None:
+    nlu = FakeNlu(echo)
+    client = nlu.sync_client(timeout=60.0).open()
+
+    def requests() -> Iterator[tuple[str, str]]:
+        yield "acme-bank", "text 0"
+        nlu.wait_until_asked(1)
+        closing = threading.Thread(target=client.close)
+        closing.start()
+        closing.join()
+        yield "acme-bank", "text 1"
+
+    seen: list[str] = []
+    with pytest.raises(ClientClosed):
+        seen.extend(result.unwrap().intent.name for result in client.predict_many(requests()))
+    assert seen == ["text 0"]
+    assert len(nlu.asked) == 1
+
+
 def test_an_iterable_that_fails_does_so_after_the_results_before_it(client: SyncClient) -> None:
     def requests() -> Iterator[tuple[str, str]]:
         yield "acme-bank", "text 0"
@@ -148,6 +197,18 @@ def test_a_client_that_is_not_open_says_how_to_open_it() -> None:
         client.open()
 
 
+def test_closing_in_one_thread_while_another_opens_ends_both_and_leaves_no_thread() -> None:
+    for _ in range(50):
+        client = FakeNlu(echo).sync_client()
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(client.open)
+            client.close()
+            outcome = opening.exception()
+        assert outcome is None or isinstance(outcome, ClientClosed)
+        client.close()  # which it was not if it had not begun to open
+    assert threads_of_clients() == []
+
+
 def test_a_client_that_does_not_open_leaves_no_thread() -> None:
     with pytest.raises(Exception, match="no ring"):
         FakeNlu(echo).sync_client(ring="fr").open()
@@ -205,6 +266,7 @@ def test_a_fork_is_told_in_the_child_and_not_noticed_in_the_parent() -> None:
                     lambda: client.predict("acme-bank", "in the child"),
                     lambda: client.predict_for(["acme-bank"], "in the child"),
                     lambda: client.predict_many([("acme-bank", "in the child")]),
+                    lambda: next(results),
                 ):
                     try:
                         attempt()
@@ -221,6 +283,42 @@ def test_a_fork_is_told_in_the_child_and_not_noticed_in_the_parent() -> None:
             print(client.predict("acme-bank", "after").intent.name)
     """)
     assert (done.returncode, done.stdout) == (0, "after\n"), done.stderr
+
+
+def test_a_client_that_was_made_before_a_fork_opens_after_it_in_both_processes() -> None:
+    done = python("""
+        client = nlu.sync_client()
+        child = os.fork()
+        with client:
+            print(client.predict("acme-bank", "hello").intent.name, nlu.asked[0].envelope.reply.correlation_id.hex())
+        if child:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+    words = done.stdout.split()
+    assert words[::2] == ["hello", "hello"]
+    assert words[1] != words[3], "a reply must never belong to two calls"
+
+
+def test_a_client_that_a_fork_took_along_unopened_says_how_to_open_it() -> None:
+    done = python("""
+        client = nlu.client()
+        child = os.fork()
+        if child == 0:
+            try:
+                client.predict_many([])
+            except ClientClosed as error:
+                print(error.message)
+            sys.exit(0)
+        os.waitpid(child, 0)
+    """)
+    assert "not open yet" in done.stdout, done.stderr
+
+
+async def test_a_thread_with_an_event_loop_of_its_own_may_use_it_too(client: SyncClient) -> None:
+    # As the cells of a notebook do.
+    results = client.predict_many([("acme-bank", "hello")])
+    assert [result.unwrap().intent.name for result in results] == ["hello"]
 
 
 def test_a_process_with_an_open_client_ends() -> None:

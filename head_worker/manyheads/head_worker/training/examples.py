@@ -40,6 +40,12 @@ class LabelledEmbedding:
     embedding: Embedding
     intent: str
     entities: tuple[EntityExample, ...] = ()
+    place: str = ""
+    """where it stands, such as ``shop.jsonl:7``, for errors, which else count the examples from 0"""
+
+    def named(self, number: int) -> str:
+        """In an error."""
+        return self.place or f"example {number}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class TrainingSet:
         intents = tuple(sorted({example.intent for example in examples}))
         _check_labels(examples[0].embedding, intents, labels)
         aligner = _Aligner(labels)
-        spans = tuple(aligner.align(place, example) for place, example in enumerate(examples))
+        spans = tuple(aligner.align(number, example) for number, example in enumerate(examples))
         aligner.check()
         place_of = {intent: place for place, intent in enumerate(intents)}
         return cls(
@@ -132,14 +138,14 @@ class _Aligner:
         self._problems: list[str] = []
         self._place_of = {label: place for place, label in enumerate(labels)}
 
-    def align(self, place: int, example: LabelledEmbedding) -> tuple[TaggedSpan, ...]:
+    def align(self, number: int, example: LabelledEmbedding) -> tuple[TaggedSpan, ...]:
         if not example.entities:
             return ()
         words = example.embedding.row_spans()
         cut_at = words[-1][1] if example.embedding.truncation is not None else None
         found: list[TaggedSpan] = []
         for entity in sorted(example.entities, key=lambda entity: entity.start):
-            what = f"example {place}: {entity.label!r:.40} at {entity.start} to {entity.end}"
+            what = f"{example.named(number)}: {entity.label!r:.40} at {entity.start} to {entity.end}"
             if not 0 <= entity.start < entity.end:
                 self._problems.append(f"{what} holds no character")
                 continue
@@ -192,20 +198,22 @@ def _check_counts(examples: Sequence[LabelledEmbedding]) -> None:
 
 def _check_same(examples: Sequence[LabelledEmbedding]) -> None:
     first = examples[0].embedding
-    for place, example in enumerate(examples):
+    for number, example in enumerate(examples):
         other = example.embedding
         found, expected = ((each.space, each.view, each.tensor.shape[1]) for each in (other, first))
         if found != expected:
             raise ArtifactError(
                 ErrorCode.SPACE_MISMATCH,
-                f"example {place} is {other.view} of {other.space}, {found[2]} wide, and the first is {first.view} of "
-                f"{first.space}, {expected[2]} wide; encode all of them with one encoder and one view",
-                example=place,
+                f"{example.named(number)} is {other.view} of {other.space}, {found[2]} wide, and the first is "
+                f"{first.view} of {first.space}, {expected[2]} wide; encode all of them with one encoder and one view",
+                example=number,
             )
         if other.tensor.shape[0] < 1:
-            raise _invalid(f"example {place} has no rows; leave out texts without a word", example=place)
+            raise _invalid(f"{example.named(number)} has no rows; leave out texts without a word", example=number)
         if other.view.rows is not Rows.POOLED and len(other.shapes) != other.tensor.shape[0]:
-            raise _invalid(f"example {place} lacks its word shapes and offsets; encode it again", example=place)
+            raise _invalid(
+                f"{example.named(number)} lacks its word shapes and offsets; encode it again", example=number
+            )
 
 
 def _check_labels(embedding: Embedding, intents: Sequence[str], labels: Sequence[str]) -> None:

@@ -16,7 +16,9 @@ def ask(
     *,
     bootstrap_servers: Servers = None,
     ring: RingOption = "en",
-    timeout: Annotated[float, typer.Option(min=0.001, max=3_600, help="Seconds to wait for the answer.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, max=3_600, help="Seconds to wait for Kafka, then for the answer.")
+    ] = 10.0,
     json: JsonOption = False,
 ) -> None:
     """Ask a tenant's head what a text means.

@@ -7,6 +7,8 @@ import typer
 from manyheads.cli.commands.options import JsonOption, Servers
 from manyheads.cli.lag_levels import FailOn
 
+_GIVEN = "COMMANDLINE"
+
 commands = typer.Typer(name="lag", invoke_without_command=True, rich_markup_mode=None)
 
 
@@ -39,7 +41,7 @@ def show_lag(
 
     For each stage: records that wait, the age of the oldest, what arrives and what is done a second, when it will have
     caught up, and its state: OK, WARN (falls behind), STALL (nothing moves), STOP (nobody is there), REWIND, ERR. Exits
-    with 1 if Kafka is away.
+    with 1 if Kafka is away, or has nothing of what --group or --ring asks for.
 
     \b
     Example:
@@ -48,6 +50,7 @@ def show_lag(
       manyheads lag --fail-on STALL --json
     """
     if context.invoked_subcommand is not None:
+        _refuse_options(context)
         return
     from manyheads.cli.lag import LagRequest, run_lag
 
@@ -64,6 +67,20 @@ def show_lag(
             fail_on=fail_on,
         )
     )
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Those before ``serve`` would be ignored: it would measure another Kafka or other groups than it was told."""
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name is not None and (source := context.get_parameter_source(option.name)) and source.name == _GIVEN
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"{', '.join(given)} before serve would be ignored: put after serve what it takes, as in "
+            "'manyheads lag serve --bootstrap-servers HOST:PORT' ('manyheads lag serve --help' lists all)"
+        )
 
 
 @commands.command("serve")

@@ -74,7 +74,7 @@ def _demo(options: DemoOptions, out: Console, interrupts: Interrupts, resources:
     if options.stay:
         url = start_dashboard(stack.settings, out, resources)
         print_hints(out, url, _commands(stack))
-        wait_for_interrupt(stack.workers)
+        wait_for_interrupt(stack)
 
 
 def _commands(stack: LocalStack) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ exclusive, ``entities`` optional. All of them are for training.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -37,6 +37,7 @@ from manyheads.topics.names import TenantName
 from manyheads.topics.names import tenant as tenant_name
 from manyheads.topics.text import checked_text
 
+_BYTE_ORDER_MARK = "\ufeff"
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 _ENTITY = re.compile(r"\[([^][]*)\]\(([^()]*)\)")
 
@@ -57,6 +58,8 @@ class LabelledText:
     text: str
     intent: str
     entities: tuple[EntityAnnotation, ...] = ()
+    place: str = field(default="", compare=False)
+    """where it was read, such as ``shop.jsonl:7``, for errors that are found later"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,8 @@ def load_examples(path: Path) -> Examples:
             ErrorCode.INVALID_ARGUMENT, f"{path}: examples are read from .md or .jsonl files", suffix=path.suffix
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        # Windows puts a byte order mark first. As utf-8-sig, but an error's position counts its three bytes.
+        text = path.read_text(encoding="utf-8").removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             ErrorCode.INVALID_ARGUMENT,
@@ -159,9 +163,12 @@ class _Place:
     source: str
     line: int
 
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}"
+
     def error(self, message: str, code: ErrorCode = ErrorCode.INVALID_ARGUMENT, **details: Detail) -> InvalidRequest:
         place: dict[str, Detail] = {"source": self.source, "line": self.line}
-        return InvalidRequest(code, f"{self.source}:{self.line}: {message}", **(details | place))
+        return InvalidRequest(code, f"{self}: {message}", **(details | place))
 
     def label(self, kind: str, text: str) -> str:
         if not _LABEL.fullmatch(text):
@@ -284,7 +291,7 @@ def _marked_example(marked: str, intent: str, place: _Place) -> LabelledText:
         text += words
         position = match.end()
     text += _plain(marked[position:], place)
-    return LabelledText(place.text(text), intent, tuple(entities))
+    return LabelledText(place.text(text), intent, tuple(entities), str(place))
 
 
 def _plain(text: str, place: _Place) -> str:
@@ -329,4 +336,5 @@ def _json_example(line: str, place: _Place) -> LabelledText:
             )
         entities.append(EntityAnnotation(label, entity.start, entity.end))
         previous = entity.end
-    return LabelledText(place.text(fields.text), place.label("intent", fields.intent), tuple(entities))
+    intent = place.label("intent", fields.intent)
+    return LabelledText(place.text(fields.text), intent, tuple(entities), str(place))

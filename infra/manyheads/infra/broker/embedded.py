@@ -19,7 +19,7 @@ from manyheads.infra.broker.java import find_java
 from manyheads.infra.broker.node import Node, java_options, node_properties, properties_text
 from manyheads.infra.broker.ports import LOOPBACK, free_ports, is_free
 from manyheads.infra.broker.probe import Login, serving_brokers
-from manyheads.infra.process import Guard
+from manyheads.infra.process import Guard, ending
 from manyheads.infra.settings import KafkaSettings, SaslMechanism, SecurityProtocol, load_settings
 from manyheads.topics.errors import BrokerError, ErrorCode, InternalError, InvalidRequest
 
@@ -215,6 +215,18 @@ class EmbeddedKafka:
                 self._end(guard, [node], _STOP_KEEPING_DATA_S)
             self._run(guard, self._nodes[node])
             self._wait_until_serving(guard)
+
+    def check(self) -> None:
+        """Raises BrokerError(broker_unreachable), with the end of its log, if a broker has ended by itself.
+
+        One that was ended by :meth:`kill` has not.
+        """
+        with self._lock:
+            guard = self._started()
+            for node in sorted(self._running):
+                code = guard.wait(_name(node), 0.0)
+                if code is not None:
+                    raise _failed(self._nodes[node], f"has ended with {ending(code)}")
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,5 +1,6 @@
 """Reading dead letters: the newest of each topic, and one letter's text when somebody asks for it."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ from manyheads.topics.headers import (
 )
 from manyheads.topics.messages import Request
 from manyheads.topics.names import DEAD_LETTER_SUFFIX, parse_stage_topic
+
+_log = logging.getLogger(__name__)
 
 KEPT = 200
 """letters of one topic, the newest"""
@@ -174,6 +177,10 @@ def _consumer(settings: KafkaSettings) -> Consumer:
     return Consumer(
         {
             **settings.confluent(),
+            "reconnect.backoff.max.ms": 1_000,
+            # While Kafka is away nobody polls it, and its lines, many a second, would wait in memory until then. What
+            # is wrong is said by the box itself.
+            "log_level": 2,
             # librdkafka wants a group's name; without subscribe and commit none is ever joined.
             "group.id": "manyheads-dashboard-unused",
             "enable.auto.commit": False,
@@ -181,5 +188,6 @@ def _consumer(settings: KafkaSettings) -> Consumer:
             "allow.auto.create.topics": False,
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 10,
-        }
+        },
+        logger=_log,
     )

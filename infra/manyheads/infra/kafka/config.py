@@ -43,15 +43,17 @@ def publisher_config() -> Config:
     return _CONNECTION | {
         "enable.idempotence": True,
         "acks": "all",
-        # Every result is kept until the broker has it: only a stop gives up.
-        "message.timeout.ms": 0,
+        # Then it is published again, for as long as it takes; unless a sender named a place that nobody can write to.
+        "message.timeout.ms": 30_000,
         "message.max.bytes": MAX_DEAD_LETTER_BYTES,
         "partitioner": "murmur2_random",  # as every Kafka client but librdkafka has it
         "linger.ms": 1,
         # A reply topic that does not exist holds up its record's partition for this long.
         "topic.metadata.propagation.max.ms": 5_000,
-        "queue.buffering.max.messages": 100_000,
-        "queue.buffering.max.kbytes": 128 * 1024,
+        # Far above what a publisher calls full, so that the results of whatever was taken fit: produce() would hold up
+        # the loop, and with it a stop.
+        "queue.buffering.max.messages": 2_000_000,
+        "queue.buffering.max.kbytes": 1024 * 1024,
         "allow.auto.create.topics": False,
     }
 

@@ -27,10 +27,10 @@ class ConfluentTransport:
         return ConfluentConsumer(config, topic, listener, self._count_partitions)
 
     def publisher(self) -> ConfluentPublisher:
-        return ConfluentPublisher(self._settings.confluent() | publisher_config())
+        return ConfluentPublisher(self._settings.confluent() | publisher_config(), self._admin)
 
     def transactions(self, transactional_id: str) -> ConfluentTransactions:
-        return ConfluentTransactions(self._settings.confluent() | transactions_config(transactional_id))
+        return ConfluentTransactions(self._settings.confluent() | transactions_config(transactional_id), self._admin)
 
     def missing_topics(self, topics: Sequence[str], timeout_s: float) -> list[str]:
         try:

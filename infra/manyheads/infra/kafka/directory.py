@@ -28,14 +28,15 @@ class TopicDirectory:
         """Whether the topic, with this partition, exists. True if nobody can be asked: publishing will tell."""
         if self._knows(topic, partition):
             return True
-        now = self._clock()
-        if now - self._asked < _REFRESH_S:
+        if self._clock() - self._asked < _REFRESH_S:
             return not self._partitions
-        self._asked = now
         try:
             self._partitions = self._list_topics(_REFRESH_S)
         except KafkaException:
             return True
+        finally:
+            # From the answer on: one that takes its whole time must not be asked for by each record.
+            self._asked = self._clock()
         return self._knows(topic, partition)
 
     def _knows(self, topic: str, partition: int | None) -> bool:

@@ -49,7 +49,10 @@ class Stretch:
     start: int
     end: int
     cut: bool
-    """whether the span begins before all that the partition still has, and something was deleted from it"""
+    """whether the span begins before all that the partition still has, and records were deleted from the partition
+
+    Whether any of those were of the span Kafka does not tell: they may all have been older.
+    """
 
     @property
     def records(self) -> int:

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from manyheads.infra.kafka.config import Config
+from manyheads.infra.kafka.destinations import Destinations
 from manyheads.infra.kafka.directory import TopicDirectory
 from manyheads.infra.kafka.errors import broker_error, is_for_good, kafka_error, log, log_client_error, publish_failure
 from manyheads.infra.kafka.records import Outgoing
@@ -16,15 +19,20 @@ from manyheads.infra.telemetry import event
 
 _MAX_REBUILDS = 5
 _FULL_QUEUE_S = 0.05
+_FULL_BYTES = 64 * 1024 * 1024
+_FULL_RECORDS = 50_000
 _PURGE_S = 2.0
 
 
 class ConfluentPublisher:
     """An idempotent producer. A producer that broke is replaced, and what it had not written is told as LOST."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, admin: Callable[[], AdminClient]) -> None:
         self._config = config
+        self._destinations = Destinations(self._list_leaders, admin)
+        self._discarding = False
         self._known: list[Delivery] = []
+        self._queued_bytes = 0
         self._fatal: KafkaError | None = None
         self._rebuilds = 0
         self._producer = self._new_producer()
@@ -33,6 +41,9 @@ class ConfluentPublisher:
     def publish(self, outgoing: Outgoing, token: object) -> PublishFailure | None:
         if not self._directory.exists(outgoing.topic, outgoing.partition):
             return PublishFailure.REFUSED
+        if not self._destinations.takes(outgoing.topic, outgoing.partition):
+            return PublishFailure.REFUSED
+        size = len(outgoing.value or b"")
         while True:
             try:
                 self._producer.produce(
@@ -41,14 +52,19 @@ class ConfluentPublisher:
                     key=outgoing.key,
                     headers=list(outgoing.headers),
                     partition=-1 if outgoing.partition is None else outgoing.partition,
-                    on_delivery=partial(self._on_delivery, token),
+                    on_delivery=partial(self._on_delivery, token, size),
                 )
             except BufferError:
                 self._poll(_FULL_QUEUE_S)
             except KafkaException as error:
                 return self._not_queued(kafka_error(error), token)
             else:
+                self._queued_bytes += size
                 return None
+
+    @property
+    def full(self) -> bool:
+        return self._queued_bytes >= _FULL_BYTES or len(self._producer) >= _FULL_RECORDS
 
     def deliveries(self, timeout_s: float) -> list[Delivery]:
         self._poll(0 if self._known else timeout_s)
@@ -73,12 +89,18 @@ class ConfluentPublisher:
         self._known.append(Delivery(token, failure, 0.0))
         return None
 
-    def _on_delivery(self, token: object, error: KafkaError | None, message: confluent_kafka.Message) -> None:
+    def _on_delivery(
+        self, token: object, size: int, error: KafkaError | None, message: confluent_kafka.Message
+    ) -> None:
+        self._queued_bytes -= size
         if error is None:
             self._rebuilds = 0
             self._known.append(Delivery(token, None, message.latency() or 0.0))
         else:
-            self._known.append(Delivery(token, publish_failure(error), 0.0))
+            failure = publish_failure(error)
+            if failure is PublishFailure.LOST and not self._discarding:
+                self._destinations.lost(error)
+            self._known.append(Delivery(token, failure, 0.0))
 
     def _on_error(self, error: KafkaError) -> None:
         log_client_error(error)
@@ -98,15 +120,24 @@ class ConfluentPublisher:
     def _replace_producer(self) -> None:
         self._discard()
         self._fatal = None
+        self._queued_bytes = 0
         self._producer = self._new_producer()
 
     def _discard(self) -> None:
         """Let go of the producer; what it holds is told as LOST."""
+        self._discarding = True
         self._producer.purge()
         until = time.monotonic() + _PURGE_S
         while len(self._producer) and time.monotonic() < until:
             self._poll(_FULL_QUEUE_S)
+        self._discarding = False
 
     def _list_topics(self, timeout_s: float) -> dict[str, int]:
         topics = self._producer.list_topics(timeout=timeout_s).topics
         return {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def _list_leaders(self, timeout_s: float) -> dict[str, dict[int, int]]:
+        topics = self._producer.list_topics(timeout=timeout_s).topics
+        return {
+            name: {number: each.leader for number, each in topic.partitions.items()} for name, topic in topics.items()
+        }

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from manyheads.infra.kafka.background import BackgroundCall
 from manyheads.infra.kafka.config import Config
@@ -46,10 +47,10 @@ class ConfluentTransactions(ConfluentPublisher):
     librdkafka's calls run in the background, one at a time, so that none of them holds up the caller's thread.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, admin: Callable[[], AdminClient]) -> None:
         self._state = _State.NEW
         self._under_way: tuple[_Step, BackgroundCall[None]] | None = None
-        super().__init__(config)
+        super().__init__(config, admin)
 
     def begin(self, timeout_s: float) -> bool:
         if self._fatal is not None:

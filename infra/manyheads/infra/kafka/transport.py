@@ -100,6 +100,10 @@ class Publisher(Protocol):
         Returns a failure that is known at once, such as a topic that does not exist; then no delivery follows.
         """
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the broker that nothing more should be computed meanwhile."""
+
     def deliveries(self, timeout_s: float) -> list[Delivery]:
         """What became known since the last call; waits up to ``timeout_s`` while there is nothing.
 

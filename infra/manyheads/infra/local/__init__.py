@@ -4,7 +4,15 @@
 """
 
 from manyheads.infra.local.stack import LocalStack, RunningKafka
-from manyheads.infra.local.workers import LocalWorkers, WorkerKind, WorkerSpec, encoder_worker, environment, head_worker
+from manyheads.infra.local.workers import (
+    LocalWorkers,
+    WorkerKind,
+    WorkerSpec,
+    encoder_worker,
+    environment,
+    head_worker,
+    inherited_environment,
+)
 
 __all__ = [
     "LocalStack",
@@ -15,4 +23,5 @@ __all__ = [
     "encoder_worker",
     "environment",
     "head_worker",
+    "inherited_environment",
 ]

@@ -59,6 +59,7 @@ class LocalStack:
         self._folder = None if folder is None else folder.resolve()
         self._port = port
         self._given = kafka
+        self._embedded: EmbeddedKafka | None = None
         self._resources = ExitStack()
 
     @property
@@ -71,11 +72,20 @@ class LocalStack:
         with TopicAdmin(self.settings) as admin:
             admin.ensure([*shared_topics(), *ring_topics(ring, cells)])
 
+    def check(self) -> None:
+        """Whether all that was started here still runs.
+
+        Raises:
+            BrokerError: the embedded Kafka has ended by itself; the message has the end of its log.
+            InternalError: a worker has, see :meth:`LocalWorkers.check`.
+        """
+        if self._embedded is not None:
+            self._embedded.check()
+        self.workers.check()
+
     def __enter__(self) -> Self:
         with ExitStack() as resources:
-            self.kafka = self._given or resources.enter_context(
-                EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port)
-            )
+            self.kafka = self._given or self._start_kafka(resources)
             # Without a folder the models are in the workers' own, which their guard deletes even if we are killed.
             models = self._subfolder("store")
             store = None if models is None else load_settings(StoreSettings, store_url=str(models))
@@ -88,6 +98,10 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._resources.close()
+
+    def _start_kafka(self, resources: ExitStack) -> EmbeddedKafka:
+        self._embedded = EmbeddedKafka(data_dir=self._subfolder("kafka"), port=self._port)
+        return resources.enter_context(self._embedded)
 
     def _subfolder(self, name: str) -> Path | None:
         if self._folder is None:

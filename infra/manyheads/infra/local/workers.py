@@ -16,8 +16,9 @@ from typing import Self
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from manyheads.infra.process import Guard
-from manyheads.infra.settings import KafkaSettings, load_settings, variable
+from manyheads.infra.process import Guard, ending
+from manyheads.infra.settings import CONFIG_VARIABLE, KafkaSettings, load_settings, variable
+from manyheads.infra.settings.names import SETTINGS
 from manyheads.infra.store import StoreSettings
 from manyheads.topics.errors import ErrorCode, InternalError
 from manyheads.topics.names import CellName, RingName
@@ -28,6 +29,8 @@ READY_EVENT = "worker_ready"
 _READY_S = 60.0
 _GRACE_S = 15.0
 _LOOK_EVERY_S = 0.02
+_TUNING = frozenset({"max_take", "batch_share", "registry_timeout_s", "device", "threads", "tokens_per_run", "grace_s"})
+"""settings of workers that are no concern of who starts them"""
 
 
 class WorkerKind(StrEnum):
@@ -94,8 +97,10 @@ class LocalWorkers:
         self.store = store or load_settings(
             StoreSettings, store_url=str(self._guard.folder / "store"), store_cache_dir=None
         )
-        self._environment = os.environ | environment(kafka) | environment(self.store)
+        self._environment = inherited_environment() | environment(kafka) | environment(self.store)
         self._workers: list[_Worker] = []
+        self._logged: dict[int, int] = {}
+        """by number, how long the worker's log was when it was started last"""
         self._lock = RLock()
 
     @property
@@ -128,8 +133,8 @@ class LocalWorkers:
             return self._guard.wait(self._workers[number].name, 0.0)
 
     def log_tail(self, number: int, lines: int = 15) -> str:
-        """The last lines of the worker's log."""
-        return "\n".join(_text(self._workers[number].log).splitlines()[-lines:])
+        """The last lines that the worker has logged since its last start."""
+        return "\n".join(self._log(number).splitlines()[-lines:])
 
     def send_signal(self, number: int, which: signal.Signals) -> None:
         """Send the worker a signal, such as SIGSTOP: it hangs until SIGCONT."""
@@ -152,7 +157,7 @@ class LocalWorkers:
         for number in range(len(self)):
             code = self.exit_code(number)
             if code is not None:
-                raise self._halted(number, f"has ended with {_shown(code)}", code)
+                raise self._halted(number, f"has ended with {ending(code)}", code)
 
     def stop(self) -> None:
         """Let all workers drain and end, side by side; no other can be started. Safe to call again."""
@@ -185,20 +190,19 @@ class LocalWorkers:
         )
 
     def _run(self, numbers: Sequence[int], timeout_s: float) -> None:
-        logged = {number: len(_text(self._workers[number].log)) for number in numbers}
         for number in numbers:
             worker = self._workers[number]
+            self._logged[number] = worker.log.stat().st_size if worker.log.exists() else 0
             self._guard.run(worker.name, worker.argv, worker.log, worker.env)
         until = monotonic() + timeout_s
         for number in numbers:
-            self._wait_ready(number, logged[number], until)
+            self._wait_ready(number, until)
 
-    def _wait_ready(self, number: int, logged: int, until: float) -> None:
-        worker = self._workers[number]
-        while not any(is_ready(line) for line in _text(worker.log)[logged:].splitlines()):
-            code = self._guard.wait(worker.name, _LOOK_EVERY_S)
+    def _wait_ready(self, number: int, until: float) -> None:
+        while not any(is_ready(line) for line in self._log(number).splitlines()):
+            code = self._guard.wait(self._workers[number].name, _LOOK_EVERY_S)
             if code is not None:
-                raise self._halted(number, f"ended with {_shown(code)} before it was ready", code)
+                raise self._halted(number, f"ended with {ending(code)} before it was ready", code)
             if monotonic() > until:
                 raise self._halted(number, "was not ready in time")
 
@@ -212,6 +216,15 @@ class LocalWorkers:
                 self._guard.signal(name, signal.SIGKILL)
                 self._guard.wait(name, _GRACE_S)
 
+    def _log(self, number: int) -> str:
+        """What the worker has logged since its last start; a log that is kept has earlier ones as well."""
+        log = self._workers[number].log
+        if not log.exists():
+            return ""
+        with log.open("rb") as file:
+            file.seek(self._logged.get(number, 0))
+            return file.read().decode("utf-8", "replace")
+
     def _halted(self, number: int, what: str, code: int | None = None) -> InternalError:
         return InternalError(
             ErrorCode.WORKER_HALTED,
@@ -221,12 +234,16 @@ class LocalWorkers:
         )
 
 
-def _text(log: Path) -> str:
-    return log.read_text("utf-8", "replace") if log.exists() else ""
+def inherited_environment() -> dict[str, str]:
+    """Our environment for a child process that is told its settings: without ours, and without a file of settings.
 
-
-def _shown(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    Another Kafka's login, one metrics port for several processes or a log level that hides when a worker is ready are
+    for what a person starts. How a worker does its work is kept, such as ``MANYHEADS_THREADS``.
+    """
+    told = {variable(name) for name in SETTINGS - _TUNING}
+    # Settings are read in upper and in lower case.
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in told}
+    return kept | {CONFIG_VARIABLE: os.devnull}
 
 
 def environment(settings: BaseSettings) -> dict[str, str]:

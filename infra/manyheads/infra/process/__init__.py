@@ -3,6 +3,6 @@
 ``guarded`` is what is used; ``guard`` is the small program behind it.
 """
 
-from manyheads.infra.process.guarded import Guard
+from manyheads.infra.process.guarded import Guard, ending
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "ending"]

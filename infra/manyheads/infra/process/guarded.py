@@ -4,6 +4,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -147,3 +148,8 @@ class Guard:
             f"the process that guards our child processes {what}; was it killed? Its messages are on standard error",
             guard=self._process.pid,
         )
+
+
+def ending(code: int) -> str:
+    """What :meth:`Guard.wait` says of a process that ended, for people: ``exit code 1`` or ``SIGKILL``."""
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

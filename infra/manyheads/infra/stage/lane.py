@@ -127,8 +127,8 @@ class StageLane(ABC):
     def turn(self, limit: int, timeout_s: float) -> int:
         """Take at most ``limit`` queued records and process them; how many there were.
 
-        Waits up to ``timeout_s`` while there is none. A lane with a full flight takes nothing and waits for
-        acknowledgements instead; one without a turn for too long gets a single record.
+        Waits up to ``timeout_s`` while there is none. A lane with a full flight, or a full publisher, takes nothing and
+        waits for acknowledgements instead; one without a turn for too long gets a single record.
 
         Raises:
             ManyheadsError: the worker must stop: worker_halted, topics_missing or broker_unreachable.
@@ -137,7 +137,7 @@ class StageLane(ABC):
         room = min(limit, self._options.max_in_flight - self._core.unfinished)
         if room <= 0 and now - self._last_turn >= self._options.starvation_s:
             room = 1
-        if room <= 0 or not self._may_take():
+        if room <= 0 or self._publisher.full or not self._may_take():
             self.hear(timeout_s)
             return 0
         self._last_turn = now

@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manyheads.infra.store.content import Verifier, check, copy, opened, reference, replacing
 from manyheads.infra.telemetry import event
-from manyheads.topics.errors import ArtifactError, ErrorCode, InvalidSettings
+from manyheads.topics.errors import ArtifactError, ErrorCode, InvalidSettings, ManyheadsError
 from manyheads.topics.registry import ArtifactRef
 
 _log = logging.getLogger(__name__)
@@ -101,25 +101,33 @@ class ModelStore:
             ArtifactError: artifact_missing if the store does not have it or cannot be reached; artifact_corrupt if
                 what the store has is not what ``ref`` says.
         """
-        with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
-            return self._fetch_in_place(ref) if self._in_place else self._fetch_cached(ref)
+        try:
+            with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
+                return self._fetch_in_place(ref) if self._in_place else self._fetch_cached(ref)
+        except (ManyheadsError, MemoryError):
+            raise
+        except Exception as error:  # file systems let through what their clients raise, which is no OSError
+            raise self._unreadable(ref, error) from error
 
-    def remove(self, ref: ArtifactRef) -> None:
+    def remove(self, ref: ArtifactRef) -> bool:
         """Delete the file from the store and from this machine's cache; one that is not there is fine.
 
         Nobody else may need it: see :meth:`manyheads.infra.registry.RegistrySnapshot.file_users`.
+
+        Returns:
+            Whether the store had it.
 
         Raises:
             ArtifactError: artifact_missing if the store does not let us delete it.
         """
         with self._locks[int(ref.sha256[:2], 16) % _LOCKS]:
             try:
-                with suppress(FileNotFoundError):
-                    self._files.rm_file(self._target(ref))
+                removed = self._remove_stored(self._target(ref))
                 if not self._in_place:
                     self._cached(ref).unlink(missing_ok=True)
             except OSError as error:
                 raise self._missing(ref, f"cannot be deleted ({error}); check the rights to the store") from error
+        return removed
 
     def inspect(self, ref: ArtifactRef, *, deep: bool = False) -> None:
         """Check that the store has ``ref`` and lets us read it; nothing is copied into the cache.
@@ -177,6 +185,15 @@ class ModelStore:
         check(self._verifier.content(path, ref), ref, f"the copy {path} is damaged; check the disk")
         return path
 
+    def _remove_stored(self, target: str) -> bool:
+        try:
+            # Asked first, because an object store deletes what is not there without a word.
+            self._files.info(target)
+            self._files.rm_file(target)
+        except FileNotFoundError:
+            return False
+        return True
+
     def _stored_locally(self, ref: ArtifactRef) -> bool:
         path = Path(self._target(ref))
         return self._local and path.exists() and self._verifier.content(path, ref).is_of(ref)
@@ -208,10 +225,12 @@ class ModelStore:
     def _shown(self, ref: ArtifactRef) -> str:
         return f"{ref.name} at {self.url.rstrip('/')}/sha256/{ref.sha256[:2]}/{ref.sha256}"
 
-    def _unreadable(self, ref: ArtifactRef, error: OSError) -> ArtifactError:
+    def _unreadable(self, ref: ArtifactRef, error: Exception) -> ArtifactError:
         if isinstance(error, FileNotFoundError):
             return self._missing(ref, "is not there; store it again, or point MANYHEADS_STORE_URL to where it is")
-        return self._missing(ref, f"cannot be read ({error}); check that the store can be reached")
+        return self._missing(
+            ref, f"cannot be read ({error or type(error).__name__}); check that the store can be reached"
+        )
 
     def _missing(self, ref: ArtifactRef, what: str) -> ArtifactError:
         return ArtifactError(

@@ -1,6 +1,8 @@
 """What a row has: as it is spilled, and as it is written."""
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,6 +15,8 @@ FILE, ROW, REASON, TENANT, TEXT = (f"manyheads:{name}" for name in ("file", "row
 
 JSON_METADATA = {b"manyheads": b"json"}
 """of a text column whose values are JSON: nested values of JSON lines"""
+JSON_NUMBERS_METADATA = JSON_METADATA | {b"manyheads.json": b"numbers"}
+"""of one whose values are all numbers, whole ones beyond int64 among them"""
 
 _OWN = pa.schema(
     [
@@ -77,10 +81,12 @@ def extra_columns(schema: pa.Schema, options: JobOptions, where: str) -> tuple[E
     One that has the name of a result column becomes ``input_<name>``.
 
     Raises:
-        InvalidRequest: the tenant's or the text's column is missing, or is of another type.
+        InvalidRequest: the tenant's or the text's column is missing, or is of another type; several columns have one
+            name.
     """
     _check(schema, options.tenant_column, where, "--tenant-column", also_numbers=True)
     _check(schema, options.text_column, where, "--text-column")
+    _check_names(schema, where)
     taken = {field.name for field in RESULT_FIELDS}
     extras = []
     for field in schema:
@@ -113,21 +119,62 @@ def common_schema(schemas: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
     Raises:
         InvalidRequest: a column is of one type here and of another there.
     """
-    (first, common), *others = schemas
-    for name, schema in others:
-        try:
-            common = pa.unify_schemas([common, schema.remove_metadata()], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            column = next(
-                field.name for field in schema if field.name in common.names and common.field(field.name) != field
-            )
+    fields: dict[str, tuple[str, pa.Field]] = {}
+    for where, schema in schemas:
+        for field in schema:
+            known = fields.get(field.name)
+            fields[field.name] = (where, field) if known is None else _both(*known, where, field)
+    return pa.schema([_text_if_null(field) for _, field in fields.values()])
+
+
+def _both(first: str, known: pa.Field, where: str, field: pa.Field) -> tuple[str, pa.Field]:
+    """A column with a type that holds what it has in one input and in another, and an input of that type."""
+    if pa.types.is_null(field.type):
+        return first, known
+    if pa.types.is_null(known.type):
+        return where, field
+    if _are_numbers(known) and _are_numbers(field) and (is_json(known) or is_json(field)):
+        return first, known if is_json(known) else field
+    if is_json(known) and is_json(field) and not _are_numbers(known) and not _are_numbers(field):
+        return first, known
+    if not is_json(known) and not is_json(field):
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
+            both = pa.unify_schemas([pa.schema([known]), pa.schema([field])], promote_options="permissive")
+            return first, both.field(0)
+    raise InvalidRequest(
+        ErrorCode.INVALID_ARGUMENT,
+        f"the column {field.name!r} is {_shown(field)} in {where} and {_shown(known)} in {first} or another input: "
+        "give it one type, or process the files as jobs of their own",
+        column=field.name,
+    )
+
+
+def _text_if_null(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.string()) if pa.types.is_null(field.type) else field
+
+
+def _are_numbers(field: pa.Field) -> bool:
+    if is_json(field):
+        return bool(field.metadata.items() >= JSON_NUMBERS_METADATA.items())
+    return bool(pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
+
+
+def _shown(field: pa.Field) -> str:
+    if not is_json(field):
+        return str(field.type)
+    return "whole numbers beyond int64" if _are_numbers(field) else "nested JSON"
+
+
+def _check_names(schema: pa.Schema, where: str) -> None:
+    for name, count in Counter(schema.names).items():
+        if count > 1:
+            what = f"{count} columns {name!r}" if name else "several columns without a name in its header"
             raise InvalidRequest(
                 ErrorCode.INVALID_ARGUMENT,
-                f"the column {column!r} is {schema.field(column).type} in {name} and {common.field(column).type} in "
-                f"{first} or another input: give it one type, or process the files as jobs of their own",
-                column=column,
-            ) from None
-    return common
+                f"{where} has {what}: give each a name of its own, or leave all but one out",
+                column=name,
+                file=where,
+            )
 
 
 def _check(schema: pa.Schema, column: str, where: str, option: str, also_numbers: bool = False) -> None:
@@ -142,7 +189,7 @@ def _check(schema: pa.Schema, column: str, where: str, option: str, also_numbers
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     is_text = (is_text or pa.types.is_null(kind)) and not is_json(field)
     if not is_text and not (also_numbers and pa.types.is_integer(kind)):
-        shown = "nested JSON" if is_json(field) else str(kind)
+        shown = _shown(field.with_type(kind))
         raise InvalidRequest(
             ErrorCode.INVALID_ARGUMENT,
             f"the column {column!r} of {where} is {shown}, not text: name another, or convert it ({option})",

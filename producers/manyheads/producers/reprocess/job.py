@@ -93,6 +93,7 @@ class Job:
         self._began = time.monotonic()
         self._log = JobLog(settings, name)
         self._completions = Completions(settings, name, self._log)
+        self._rejects = rejects
         self._output: Output = output_of(settings, options.destination, name, rejects)
         self._resources = AsyncExitStack()
         self._owned: set[int] = set()
@@ -121,7 +122,7 @@ class Job:
         """
         preparation = Preparation(self._settings, self._options, self._since_ms)
         self._plan = await asyncio.to_thread(preparation.agreed_plan, self.name, self._log, self._completions)
-        await asyncio.to_thread(self._output.claim)
+        await asyncio.to_thread(self._output.claim, len(self._log.done))
         wanted = [bucket for bucket in range(self._plan.buckets) if bucket not in self._log.done]
         self._spill = self._resources.enter_context(Spill(spilled_schema(self._plan.extras), wanted))
         self._rows = RowWriter(self._plan, keep_text=self._options.keep_text, dedupe=self._options.dedupe)
@@ -162,13 +163,20 @@ class Job:
             await membership.leave()
 
     async def finish(self) -> Summary:
-        """Write the rejects file, clean up, and sum up. For a job whose buckets are all done."""
+        """Write the rejects file, clean up, and sum up. For a job whose buckets are all done.
+
+        Raises:
+            InvalidRequest: the rejects file cannot be written; what is done stays done.
+        """
         done = self._log.done.values()
         rejects = None
         if any(counts.rejected for counts in done):
             files = [source.name for source in self._plan.sources]
             lines = (line for reject in self._log.rejects() for line in reject_lines([reject], files))
-            rejects = await asyncio.to_thread(self._output.write_rejects, lines)
+            try:
+                rejects = await asyncio.to_thread(self._output.write_rejects, lines)
+            except OSError as error:
+                raise unwritable(self._rejects or self._options.destination.shown, error) from error
         await asyncio.to_thread(self._output.clean)
         return Summary.of(
             self.name,

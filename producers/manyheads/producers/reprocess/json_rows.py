@@ -11,6 +11,7 @@ import pyarrow as pa
 from manyheads.producers.reprocess.columns import FILE, REASON, ROW, TENANT, TEXT, ExtraColumn, is_json
 from manyheads.producers.reprocess.options import JobOptions
 from manyheads.producers.reprocess.sources import Source, unreadable
+from manyheads.producers.reprocess.whole_files import json_line
 
 _ROWS_AT_ONCE = 8_192
 
@@ -32,6 +33,8 @@ def parsed(number: int, text: bytes | None) -> JsonRow:
         return JsonRow(number, {}, f"not JSON: {error.__class__.__name__}")
     if not isinstance(values, dict):
         return JsonRow(number, {}, f"a JSON {type(values).__name__}, not an object")
+    if not _is_unicode("".join(values)):
+        return JsonRow(number, {}, "a column's name has a lone surrogate")
     return JsonRow(number, values)
 
 
@@ -102,7 +105,7 @@ def _value(value: Any, field: pa.Field) -> Any:
     if value is None:
         return None
     if is_json(field):
-        return json.dumps(value)
+        return json_line(value).decode()
     if pa.types.is_floating(field.type):
         return float(value)
     return value if not isinstance(value, str) or _is_unicode(value) else value.encode("utf-8", "replace").decode()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manyheads.producers.reprocess.columns import JSON_METADATA
+from manyheads.producers.reprocess.columns import JSON_METADATA, JSON_NUMBERS_METADATA
 from manyheads.topics.errors import ErrorCode, InvalidRequest
 
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -13,13 +13,17 @@ _TYPES = {
     "text": pa.string(),
     "whole": pa.int64(),
     "number": pa.float64(),
+    "large number": pa.string(),
     "boolean": pa.bool_(),
     "nested": pa.string(),
+    None: pa.null(),
 }
+_NUMBERS = {"whole", "number", "large number"}
+_METADATA = {"large number": JSON_NUMBERS_METADATA, "nested": JSON_METADATA}
 
 
 def kind_of(value: Any) -> str | None:
-    """``text``, ``whole``, ``number``, ``boolean`` or ``nested``; None for null."""
+    """``text``, ``whole``, ``number``, ``large number``, ``boolean`` or ``nested``; None for null."""
     match value:
         case None:
             return None
@@ -28,7 +32,8 @@ def kind_of(value: Any) -> str | None:
         case str():
             return "text"
         case int():
-            return "whole" if value in _INT64 else "number"
+            # A float would round it, or cannot hold it.
+            return "whole" if value in _INT64 else "large number"
         case float():
             return "number"
     return "nested"
@@ -59,17 +64,14 @@ class ColumnKinds:
                 kinds[name] = None
 
     def schema(self) -> pa.Schema:
-        """The columns, in the order in which they were first seen. One that is null throughout is text."""
+        """The columns, in the order in which they were first seen. Of one that is null throughout the type is null."""
         return pa.schema(
-            [
-                pa.field(name, _TYPES[kind or "text"], metadata=JSON_METADATA if kind == "nested" else None)
-                for name, kind in self._kinds.items()
-            ]
+            [pa.field(name, _TYPES[kind], metadata=_METADATA.get(kind or "")) for name, kind in self._kinds.items()]
         )
 
     def _both(self, name: str, known: str, kind: str, row: int) -> str:
-        if {known, kind} == {"whole", "number"}:
-            return "number"
+        if {known, kind} <= _NUMBERS:
+            return "large number" if "large number" in (known, kind) else "number"
         if not self._strict:
             return "nested"
         raise InvalidRequest(

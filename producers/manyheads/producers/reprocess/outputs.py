@@ -3,19 +3,19 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
 
 from manyheads.infra.kafka.confluent import ConfluentTransport
 from manyheads.infra.kafka.records import Outgoing
 from manyheads.infra.settings import KafkaSettings
 from manyheads.producers.reprocess.columns import is_json
 from manyheads.producers.reprocess.options import Destination, OutputFormat
-from manyheads.producers.reprocess.whole_files import Folder, json_line, unwritable
+from manyheads.producers.reprocess.whole_files import Folder, json_line, python_values, unwritable
 from manyheads.topics.errors import BrokerError, ErrorCode, InvalidRequest
 from manyheads.topics.headers import CONTENT_TYPE_HEADER, TENANT
 
@@ -33,8 +33,13 @@ _ASK_S = 30.0
 class Output(Protocol):
     """Where a job's rows go."""
 
-    def claim(self) -> None:
-        """Make sure that it can be written, and that it is this job's. Raises InvalidRequest, BrokerError."""
+    def claim(self, done: int) -> None:
+        """Make sure that it can be written, that it is this job's, and that it has the ``done`` buckets.
+
+        Raises:
+            InvalidRequest: it is another job's, has lost what was done, or cannot be written.
+            BrokerError: it is a topic that Kafka does not have.
+        """
 
     def write(self, bucket: int, schema: pa.Schema, answered: Answered) -> Records | None:
         """Write a bucket, once more if it is there already; or the records to be committed with its completion.
@@ -65,10 +70,19 @@ class _FolderOutput:
         self._job = job
         self._rejects = rejects or f"{self._folder.url}/{_REJECTS_FILE}"
 
-    def claim(self) -> None:
+    def claim(self, done: int) -> None:
+        _check_is_no_folder(self._rejects)
         url = self._folder.url
         try:
             known = self._folder.read(_JOB_FILE)
+            if known is None and done:
+                raise InvalidRequest(
+                    ErrorCode.INVALID_ARGUMENT,
+                    f"{done:,} buckets of job {self._job} are done, and their output is not in {url}: bring it back "
+                    "(all processes of a job write to one place), or begin anew with another --job",
+                    job=self._job,
+                    done=done,
+                )
             if known is None:
                 self._folder.write_lines(_JOB_FILE, [{"job": self._job}])
             owner = self._job if known is None else json.loads(known)["job"]
@@ -99,17 +113,14 @@ class _FolderOutput:
     def _write_parquet(self, bucket: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         # The folder's name has the tenant: readers would find it twice.
         index = schema.get_field_index("tenant")
-        own = schema.remove(index)
-        with ExitStack() as files:
-            writers: dict[str, pq.ParquetWriter] = {}
-            for batch in batches:
-                table = pa.Table.from_batches([batch])
-                for tenant in pc.unique(batch.column(index)).to_pylist():
-                    if tenant not in writers:
-                        sink = files.enter_context(self._folder.replacing(f"tenant={tenant}/part-{bucket:05}.parquet"))
-                        writers[tenant] = files.enter_context(pq.ParquetWriter(sink, own, compression="zstd"))
-                    rows = table.filter(pc.equal(table.column(index), tenant))
-                    writers[tenant].write_table(rows.remove_column(index))
+        # Tenant by tenant: a process may not have as many files open as a bucket has tenants.
+        rows = pa.Table.from_batches(batches, schema).sort_by("tenant")
+        own, first = rows.remove_column(index), 0
+        for each in pc.value_counts(rows.column(index)).to_pylist():
+            name = f"tenant={each['values']}/part-{bucket:05}.parquet"
+            with self._folder.replacing(name) as sink:
+                pq.write_table(own.slice(first, each["counts"]), sink, compression="zstd")
+            first += each["counts"]
 
 
 class _TopicOutput:
@@ -120,7 +131,8 @@ class _TopicOutput:
         self._topic = topic
         self._rejects = rejects
 
-    def claim(self) -> None:
+    def claim(self, done: int) -> None:
+        _check_is_no_folder(self._rejects)
         missing = ConfluentTransport(self._settings).missing_topics([self._topic], _ASK_S)
         if missing:
             raise BrokerError(
@@ -146,11 +158,24 @@ class _TopicOutput:
 def json_objects(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     """The rows as JSON has them; columns that were nested JSON in the input are so again."""
     nested = [field.name for field in batch.schema if is_json(field)]
-    row: dict[str, Any]
-    for row in batch.to_pylist():
+    columns = [python_values(column) for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        row = dict(zip(batch.schema.names, values, strict=True))
         for name in nested:
             row[name] = None if row[name] is None else json.loads(row[name])
         yield row
+
+
+def _check_is_no_folder(url: str) -> None:
+    try:
+        filesystem, path = url_to_fs(url)
+        is_folder = filesystem.isdir(path)
+    except (ImportError, ValueError, OSError) as error:
+        raise unwritable(url, error) from error
+    if is_folder:
+        raise InvalidRequest(
+            ErrorCode.INVALID_ARGUMENT, f"{url} is a folder: name a file for the rejected rows", output=url
+        )
 
 
 def _write_file(url: str, lines: Iterable[dict[str, Any]]) -> str:

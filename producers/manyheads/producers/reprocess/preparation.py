@@ -46,7 +46,7 @@ class Preparation:
             InvalidRequest: an input is missing, empty, damaged, or lacks a column; nothing was sent.
             BrokerError: an input that is a topic cannot be read.
         """
-        sources = [part for source in find_sources(self._options.inputs) for part in self._parts(source)]
+        sources = [part for source in self._files() for part in self._parts(source)]
         return make_plan(self._options, sources, [self._reader.inspect(source) for source in sources])
 
     def agreed_plan(self, job: str, log: JobLog, completions: Completions) -> Plan:
@@ -56,7 +56,7 @@ class Preparation:
             InvalidRequest: as :meth:`own_plan`, or the job began with other options or inputs.
             BrokerError: the job's topic cannot be read, created or written.
         """
-        files = find_sources(self._options.inputs)  # first of all: mistakes are told without a Kafka
+        files = self._files()  # first of all: mistakes are told without a Kafka
         log.open()
         if log.plan is None:
             own = self.own_plan()
@@ -90,6 +90,9 @@ class Preparation:
     def _rows(self, plan: Plan, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for number, source in enumerate(plan.sources):
             yield from self._reader.batches(source, number, plan.extras, schema)
+
+    def _files(self) -> tuple[Source, ...]:
+        return find_sources(self._options.inputs, self._options.destination.url)
 
     def _parts(self, source: Source) -> tuple[Source, ...]:
         if source.format is SourceFormat.TOPIC:

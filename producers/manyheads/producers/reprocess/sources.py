@@ -12,6 +12,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from manyheads.producers.reprocess.options import TOPIC_PREFIX
 from manyheads.topics.errors import ErrorCode, InvalidRequest
@@ -80,19 +81,36 @@ class Source:
             yield stream
 
 
-def find_sources(inputs: Iterable[str]) -> tuple[Source, ...]:
+def find_sources(inputs: Iterable[str], output: str = "") -> tuple[Source, ...]:
     """The files that the inputs name, each once; by name within an input. Topics come with a size of 0.
+
+    A path that is there is meant as it stands, a pattern or not. Of a folder, named or matched, the files of a known
+    kind are read.
+
+    Args:
+        inputs: paths, globs, URLs and topics.
+        output: a folder, path or URL, whose files are no inputs: the next run would find what this one wrote. Empty:
+            there is none.
 
     Raises:
         InvalidRequest: a name or a glob that matches nothing, a file of no known kind, or an empty one.
     """
+    own = _place(output) if output else None
     found: dict[str, Source] = {}
     for each in inputs:
         if each.startswith(TOPIC_PREFIX):
             found.setdefault(each, Source(each, SourceFormat.TOPIC, 0))
             continue
-        for name, size in _files(each):
-            found.setdefault(name, _file(name, size))
+        placed = [(_place(name), name, size) for name, size in _files(each)]
+        others = [file for file in placed if own is None or not _is_below(file[0], own)]
+        if not others:
+            raise InvalidRequest(
+                ErrorCode.INVALID_ARGUMENT,
+                f"{each} matches nothing but what lies in {output}, the output, which is not read: take another --out",
+                input=each,
+            )
+        for place, name, size in others:
+            found.setdefault(place, _file(name, size))
     return tuple(found.values())
 
 
@@ -122,24 +140,43 @@ def _files(pattern: str) -> Sequence[tuple[str, int]]:
 
 
 def _local_files(pattern: str) -> list[tuple[str, int]]:
-    if os.path.isdir(pattern):  # noqa: PTH112 - strings throughout, as URLs are
-        inside = glob.glob(f"{glob.escape(pattern.rstrip('/'))}/**/*", recursive=True)  # noqa: PTH207
-        names = [name for name in inside if _format_of(name) is not None]
-    else:
-        names = glob.glob(pattern, recursive=True)  # noqa: PTH207
+    # Strings throughout, as URLs are.
+    matched = [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207
+    names: set[str] = set()
+    for name in matched:
+        if os.path.isdir(name):  # noqa: PTH112
+            inside = glob.glob(f"{glob.escape(name.rstrip('/'))}/**/*", recursive=True)  # noqa: PTH207
+            names.update(each for each in inside if _format_of(each) is not None)
+        else:
+            names.add(name)
     return [(name, os.path.getsize(name)) for name in sorted(names) if os.path.isfile(name)]  # noqa: PTH113, PTH202
 
 
 def _remote_files(pattern: str) -> list[tuple[str, int]]:
     filesystem, path = url_to_fs(pattern)
-    if glob.has_magic(pattern):
-        names = filesystem.glob(path)
-    elif filesystem.isdir(path):
-        names = [name for name in filesystem.find(path) if _format_of(name) is not None]
-    else:
-        names = [path] if filesystem.exists(path) else []
+    matched = [path] if filesystem.exists(path) else filesystem.glob(path) if glob.has_magic(pattern) else []
+    names: set[str] = set()
+    for name in matched:
+        if filesystem.isdir(name):
+            names.update(each for each in filesystem.find(name) if _format_of(each) is not None)
+        else:
+            names.add(name)
     files = [name for name in sorted(names) if filesystem.isfile(name)]
     return [(filesystem.unstrip_protocol(name), int(filesystem.size(name) or 0)) for name in files]
+
+
+def _place(name: str) -> str:
+    """One name for a file or a folder, however it is spelt."""
+    if "://" not in name:
+        return os.path.realpath(name)
+    filesystem, path = url_to_fs(name)
+    if isinstance(filesystem, LocalFileSystem):
+        return os.path.realpath(str(path))
+    return str(filesystem.unstrip_protocol(path))
+
+
+def _is_below(place: str, folder: str) -> bool:
+    return place.startswith(folder.rstrip("/") + "/")
 
 
 def _format_of(name: str) -> tuple[SourceFormat, str | None] | None:

@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
+import pyarrow as pa
 from fsspec.core import url_to_fs
 
 from manyheads.topics.errors import ErrorCode, InvalidRequest
@@ -82,9 +83,30 @@ class Folder:
         return f"{self._root}/{name}"
 
 
-def json_line(row: dict[str, Any]) -> bytes:
-    """A row as JSON. What JSON has no type for is text: a time as ISO 8601 has it."""
-    return json.dumps(row, ensure_ascii=False, default=_as_text).encode()
+def json_line(value: Any) -> bytes:
+    """A row, or one value, as JSON.
+
+    What JSON has no type for is text: a time as ISO 8601 has it. NaN and infinities are null, a lone surrogate is
+    ``?``.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_as_text)
+    except ValueError:  # NaN or an infinity, however deep within
+        loose = json.dumps(value, ensure_ascii=False, default=_as_text)
+        text = json.dumps(json.loads(loose, parse_constant=lambda _: None), ensure_ascii=False)
+    return text.encode("utf-8", "replace")
+
+
+def python_values(column: pa.Array) -> list[Any]:
+    """The values of a column for :func:`json_line`; times and durations that Python has no type for as text."""
+    if "[ns" not in str(column.type):  # of its values, or of what is nested in them
+        try:
+            values: list[Any] = column.to_pylist()
+        except (ValueError, OverflowError):  # the year 10,000 for one
+            pass
+        else:
+            return values
+    return [_python_value(scalar) for scalar in column]
 
 
 def unwritable(url: str, error: Exception) -> InvalidRequest:
@@ -93,6 +115,48 @@ def unwritable(url: str, error: Exception) -> InvalidRequest:
     return InvalidRequest(
         ErrorCode.INVALID_ARGUMENT, f"{url} cannot be written: {reason}; check the path and its permissions", output=url
     )
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    if not scalar.is_valid:
+        return None
+    match scalar:
+        case pa.DictionaryScalar():
+            return _python_value(scalar.value)
+        case pa.StructScalar():
+            return {name: _python_value(value) for name, value in scalar.items()}
+        case pa.MapScalar():
+            keys, values = scalar.values.flatten()
+            return [(_python_value(key), _python_value(value)) for key, value in zip(keys, values, strict=True)]
+        case pa.ListScalar():
+            return [_python_value(value) for value in scalar.values]
+    return _plain_value(scalar)
+
+
+def _plain_value(scalar: pa.Scalar) -> Any:
+    try:
+        return _with_nanoseconds(scalar) if "[ns" in str(scalar.type) else scalar.as_py()
+    except (ValueError, OverflowError):
+        return scalar.cast(pa.string()).as_py()
+
+
+def _with_nanoseconds(scalar: pa.Scalar) -> Any:
+    # pyarrow gives nanoseconds to pandas, which need not be installed.
+    whole, rest = divmod(scalar.value, 1_000)
+    match scalar:
+        case pa.TimestampScalar():
+            kind, length = pa.timestamp("us", scalar.type.tz), len("2026-01-01T00:00:00.000000")
+        case pa.Time64Scalar():
+            kind, length = pa.time64("us"), len("00:00:00.000000")
+        case _:
+            kind, length = pa.duration("us"), 0
+    value = pa.scalar(whole, kind).as_py()
+    if not rest:
+        return value
+    if isinstance(value, timedelta):
+        return f"{value}{'' if value.microseconds else '.000000'}{rest:03}"
+    text = value.isoformat(timespec="microseconds")
+    return f"{text[:length]}{rest:03}{text[length:]}"
 
 
 def _as_text(value: object) -> str:

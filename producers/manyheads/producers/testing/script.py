@@ -1,6 +1,6 @@
 """What the pipeline in memory shall say, and the reply that this is on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from manyheads.topics.errors import ErrorCode, ManyheadsError, error_for
@@ -64,6 +64,12 @@ SILENCE = Silence()
 Script = Says | Fails | Silence
 
 
+def scripts_of(said: object) -> list[Script]:
+    """What a test's script said, one by one; what is no script says so to the caller."""
+    scripts = said if isinstance(said, Iterable) and not isinstance(said, str) else [said]
+    return [each if isinstance(each, Script) else _no_script(each) for each in scripts]
+
+
 def reply_to(asked: Asked, script: Says | Fails) -> Reply:
     """What a worker would send.
 
@@ -88,6 +94,12 @@ def unscripted(asked: Asked) -> ManyheadsError:
         ErrorCode.UNKNOWN_TENANT,
         f"FakeNlu has no script for tenant {asked.tenant!r} and this text: give it one with on({asked.tenant!r}, ...)",
         {"tenant": asked.tenant},
+    )
+
+
+def _no_script(said: object) -> Fails:
+    return Fails(
+        ErrorCode.INTERNAL, f"the script said {said!r:.100}: let it say Says, Fails, SILENCE or several of them"
     )
 
 

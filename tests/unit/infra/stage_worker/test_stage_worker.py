@@ -125,6 +125,19 @@ def test_a_reply_topic_that_turns_out_to_be_forbidden_is_dead_lettered_once(
 
 
 @BOTH
+def test_while_a_publisher_is_full_nothing_more_is_taken(
+    kafka: MemoryKafka, start: Start, time: StoppedClock, lane: LaneInput
+) -> None:
+    kafka.write(request(lane.topic, 1))
+    worker = start([lane])
+    with kafka.with_full_publishers():
+        steps(worker, time)
+        assert kafka.read(REPLIES) == []
+    steps(worker, time)
+    assert ids(kafka.read(REPLIES)) == [1]
+
+
+@BOTH
 def test_while_dead_letters_are_refused_nothing_is_committed_past_them(
     kafka: MemoryKafka, start: Start, time: StoppedClock, lane: LaneInput
 ) -> None:

@@ -58,6 +58,8 @@ class MemoryBroker:
         self.max_message_bytes = max_message_bytes
         self.away = False
         self.undecided = False
+        self.queue_records = 50_000
+        """that a publisher holds before it is full"""
         self.denied: set[str] = set()
         self.now_ms = 0
         self.partitions: dict[str, int] = {}

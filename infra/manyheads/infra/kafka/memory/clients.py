@@ -124,6 +124,10 @@ class MemoryPublisher:
             self._send()
         return objection
 
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= self._broker.queue_records
+
     def deliveries(self, timeout_s: float) -> list[Delivery]:
         if self._broker.away:
             return []
@@ -149,13 +153,23 @@ class MemoryPublisher:
 
 
 class MemoryTransactions(MemoryPublisher):
-    """A transaction that failed, timed out or was shut out is lost at its end."""
+    """A transaction that failed, timed out or was shut out is lost at its end.
+
+    One that has a record for a topic that is denied fails as Kafka's do: all its records are lost. Which of them could
+    not be is told when they are published again.
+    """
 
     def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
         super().__init__(broker)
         self._id = transactional_id
         self._transaction: Transaction | None = None
         self._failed = False
+        self._suspicious = False
+
+    def publish(self, outgoing: Outgoing, token: object) -> PublishFailure | None:
+        if self._suspicious and outgoing.topic in self._broker.denied:
+            return PublishFailure.REFUSED
+        return super().publish(outgoing, token)
 
     def begin(self, timeout_s: float) -> bool:
         if self._broker.away:
@@ -184,7 +198,7 @@ class MemoryTransactions(MemoryPublisher):
 
     def give_up(self) -> None:
         self._waiting.clear()
-        self._failed = True
+        self._failed = self._suspicious = True
 
     def close(self, timeout_s: float) -> None:
         transaction = self._broker.open_transactions.get(self._id)
@@ -193,8 +207,13 @@ class MemoryTransactions(MemoryPublisher):
         super().close(timeout_s)
 
     def _send(self) -> None:
+        if self._broker.away:
+            return
+        self._failed = self._failed or any(outgoing.topic in self._broker.denied for outgoing, _ in self._waiting)
+        if self._failed:
+            self._known += [Delivery(token, PublishFailure.LOST, 0.0) for _, token in self._waiting]
+            self._waiting.clear()
         super()._send()
-        self._failed = self._failed or any(delivery.failure is not None for delivery in self._known)
 
     def _write(self, outgoing: Outgoing) -> None:
         self._broker.append(outgoing, self._transaction)

@@ -87,6 +87,15 @@ class MemoryKafka:
             self._broker.undecided = False
 
     @contextmanager
+    def with_full_publishers(self) -> Iterator[None]:
+        """Within it publishers hold as much as they may."""
+        before, self._broker.queue_records = self._broker.queue_records, 0
+        try:
+            yield
+        finally:
+            self._broker.queue_records = before
+
+    @contextmanager
     def denying(self, topic: str) -> Iterator[None]:
         """Within it nobody may write to the topic, which a publisher learns only from the delivery."""
         self._broker.denied.add(topic)
