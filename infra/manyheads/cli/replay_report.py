@@ -149,21 +149,21 @@ def _print_comparison(out: Console, found: ComparisonReport) -> None:
     if changed:
         table = _table("intent then", "intent now", "texts", numbers=1)
         for each in changed[:_SHOWN_INTENTS]:
-            table.add_row(each.before, each.after, f"{each.count:,}")
+            table.add_row(Text(each.before), Text(each.after), f"{each.count:,}")
         out.print(table)
         if len(changed) > _SHOWN_INTENTS:
             out.print(Text(f"and {len(changed) - _SHOWN_INTENTS:,} other pairs: see --json", "dim"))
     if found.labels:
         table = _table("entity label", "kept", "lost", "found", numbers=3)
         for label in found.labels:
-            table.add_row(label.label, f"{label.kept:,}", f"{label.lost:,}", f"{label.found:,}")
+            table.add_row(Text(label.label), f"{label.kept:,}", f"{label.lost:,}", f"{label.found:,}")
         out.print(table)
     if found.examples:
         table = _table("topic:partition:offset", "then", "now", numbers=0)
         for example in found.examples:
             place = example.place
             where = f"{place.topic}:{place.partition}:{place.offset}"
-            table.add_row(where, _in_words(example.before), _in_words(example.after))
+            table.add_row(where, Text(_in_words(example.before)), Text(_in_words(example.after)))
         out.print(table)
 
 

@@ -189,7 +189,8 @@ class SyncClient:
         """One result for each request, an answer or an error; no error ends the iteration.
 
         Requests are taken from the iterable only as they can be sent, and in the thread that iterates the results.
-        Leaving the loop early cancels the rest.
+        While the iterable waits for its next, a result that comes waits too: where a request depends on the result
+        before it, take ``in_flight=1``. Leaving the loop early cancels the rest.
 
         Args:
             requests: any iterable of :class:`PredictRequest` or ``(tenant, text)``.
