@@ -290,7 +290,9 @@ def test_a_client_that_was_made_before_a_fork_opens_after_it_in_both_processes()
         client = nlu.sync_client()
         child = os.fork()
         with client:
-            print(client.predict("acme-bank", "hello").intent.name, nlu.asked[0].envelope.reply.correlation_id.hex())
+            name = client.predict("acme-bank", "hello").intent.name
+            # In one piece: both processes write to one pipe.
+            os.write(1, f"{name} {nlu.asked[0].envelope.reply.correlation_id.hex()}\\n".encode())
         if child:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     """)
