@@ -133,8 +133,7 @@ class ConfluentPublisher:
         self._discarding = False
 
     def _list_topics(self, timeout_s: float) -> dict[str, int]:
-        topics = self._producer.list_topics(timeout=timeout_s).topics
-        return {name: len(topic.partitions) for name, topic in topics.items()}
+        return {name: len(partitions) for name, partitions in self._list_leaders(timeout_s).items()}
 
     def _list_leaders(self, timeout_s: float) -> dict[str, dict[int, int]]:
         topics = self._producer.list_topics(timeout=timeout_s).topics

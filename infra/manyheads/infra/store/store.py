@@ -158,10 +158,7 @@ class ModelStore:
 
     def _fetch_in_place(self, ref: ArtifactRef) -> Path:
         path = Path(self._target(ref))
-        try:
-            found = self._verifier.content(path, ref)
-        except OSError as error:
-            raise self._unreadable(ref, error) from error
+        found = self._verifier.content(path, ref)
         check(found, ref, f"{self._shown(ref)} is damaged; store the file again")
         return path
 
@@ -175,12 +172,9 @@ class ModelStore:
             if found.is_of(ref):
                 return path
             event(_log, "artifact_cache_damaged", level=logging.WARNING, artifact=ref.name, expected=ref.sha256)
-        try:
-            with self._files.open(self._target(ref), "rb") as source, replacing(path) as sink:
-                found = copy(source, sink, ref)
-                check(found, ref, f"{self._shown(ref)} is damaged; store the file again")
-        except OSError as error:
-            raise self._unreadable(ref, error) from error
+        with self._files.open(self._target(ref), "rb") as source, replacing(path) as sink:
+            found = copy(source, sink, ref)
+            check(found, ref, f"{self._shown(ref)} is damaged; store the file again")
         # Hashed once more from the disk, where it is going to be read from.
         check(self._verifier.content(path, ref), ref, f"the copy {path} is damaged; check the disk")
         return path

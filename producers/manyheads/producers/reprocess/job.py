@@ -93,7 +93,6 @@ class Job:
         self._began = time.monotonic()
         self._log = JobLog(settings, name)
         self._completions = Completions(settings, name, self._log)
-        self._rejects = rejects
         self._output: Output = output_of(settings, options.destination, name, rejects)
         self._resources = AsyncExitStack()
         self._owned: set[int] = set()
@@ -173,10 +172,7 @@ class Job:
         if any(counts.rejected for counts in done):
             files = [source.name for source in self._plan.sources]
             lines = (line for reject in self._log.rejects() for line in reject_lines([reject], files))
-            try:
-                rejects = await asyncio.to_thread(self._output.write_rejects, lines)
-            except OSError as error:
-                raise unwritable(self._rejects or self._options.destination.shown, error) from error
+            rejects = await asyncio.to_thread(self._output.write_rejects, lines)
         await asyncio.to_thread(self._output.clean)
         return Summary.of(
             self.name,

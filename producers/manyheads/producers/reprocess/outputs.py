@@ -48,7 +48,7 @@ class Output(Protocol):
         """
 
     def write_rejects(self, lines: Iterable[dict[str, Any]]) -> str:
-        """All rejected rows of the job, in place of what was written before; where they are. Raises OSError."""
+        """All rejected rows of the job, in place of what was written before; where they are. Raises InvalidRequest."""
 
     def clean(self) -> None:
         """Delete what processes that died have left. For a job that is done."""
@@ -180,5 +180,8 @@ def _check_is_no_folder(url: str) -> None:
 
 def _write_file(url: str, lines: Iterable[dict[str, Any]]) -> str:
     folder, _, name = url.rpartition("/")
-    Folder(folder or os.curdir).write_lines(name, lines)
+    try:
+        Folder(folder or os.curdir).write_lines(name, lines)
+    except OSError as error:
+        raise unwritable(url, error) from error
     return url

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -141,28 +141,29 @@ def _files(pattern: str) -> Sequence[tuple[str, int]]:
 
 def _local_files(pattern: str) -> list[tuple[str, int]]:
     # Strings throughout, as URLs are.
+    def inside(folder: str) -> list[str]:
+        return glob.glob(f"{glob.escape(folder.rstrip('/'))}/**/*", recursive=True)  # noqa: PTH207
+
     matched = [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207
-    names: set[str] = set()
-    for name in matched:
-        if os.path.isdir(name):  # noqa: PTH112
-            inside = glob.glob(f"{glob.escape(name.rstrip('/'))}/**/*", recursive=True)  # noqa: PTH207
-            names.update(each for each in inside if _format_of(each) is not None)
-        else:
-            names.add(name)
-    return [(name, os.path.getsize(name)) for name in sorted(names) if os.path.isfile(name)]  # noqa: PTH113, PTH202
+    names = _with_insides(matched, os.path.isdir, inside)
+    return [(name, os.path.getsize(name)) for name in names if os.path.isfile(name)]  # noqa: PTH113, PTH202
 
 
 def _remote_files(pattern: str) -> list[tuple[str, int]]:
     filesystem, path = url_to_fs(pattern)
     matched = [path] if filesystem.exists(path) else filesystem.glob(path) if glob.has_magic(pattern) else []
+    files = [name for name in _with_insides(matched, filesystem.isdir, filesystem.find) if filesystem.isfile(name)]
+    return [(filesystem.unstrip_protocol(name), int(filesystem.size(name) or 0)) for name in files]
+
+
+def _with_insides(
+    matched: Iterable[str], is_folder: Callable[[str], bool], inside: Callable[[str], Iterable[str]]
+) -> list[str]:
+    """The names in order; instead of a folder what is in it and of a known kind."""
     names: set[str] = set()
     for name in matched:
-        if filesystem.isdir(name):
-            names.update(each for each in filesystem.find(name) if _format_of(each) is not None)
-        else:
-            names.add(name)
-    files = [name for name in sorted(names) if filesystem.isfile(name)]
-    return [(filesystem.unstrip_protocol(name), int(filesystem.size(name) or 0)) for name in files]
+        names.update([each for each in inside(name) if _format_of(each)] if is_folder(name) else [name])
+    return sorted(names)
 
 
 def _place(name: str) -> str:
